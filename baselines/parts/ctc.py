@@ -1,0 +1,89 @@
+"""Connectionist temporal classification (Graves et al., ICML 2006) over the columns of a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .vit import init_linear
+
+
+class CTCDecoder(nn.Module):
+    """Patch features (B, rows * columns, dim) to frame logits (B, columns, classes).
+
+    Rows are averaged, so a column of patches is a frame; then Linear, LayerNorm, GELU, Linear.
+    The blank is the last class (DiG's official code; most libraries put it first).
+    """
+
+    def __init__(self, dim: int, *, grid: tuple[int, int], classes: int, hidden: int = 512) -> None:
+        super().__init__()
+        self.grid = grid
+        self.blank = classes - 1
+        self.bridge = nn.Linear(dim, hidden)
+        self.norm = nn.LayerNorm(hidden, eps=1e-6)
+        self.classifier = nn.Linear(hidden, classes)
+        init_linear(self)
+
+    def forward(self, features: Tensor) -> Tensor:
+        frames = features.view(len(features), *self.grid, -1).mean(1)  # (B, columns, dim)
+        out: Tensor = self.classifier(F.gelu(self.norm(self.bridge(frames))))
+        return out
+
+
+def frames_needed(classes: Sequence[int]) -> int:
+    """Fewest frames that can spell these classes: one each, and a blank between equal neighbours.
+
+    >>> frames_needed([1, 2, 2, 3])
+    5
+    """
+    return len(classes) + sum(a == b for a, b in pairwise(classes))
+
+
+def ctc_loss(logits: Tensor, targets: Tensor, lengths: Tensor, *, blank: int) -> Tensor:
+    """Negative log-likelihood (B,) of each label under frame logits (B, L, C), in float32.
+
+    Args:
+        targets: (B, S) int64 class indices, padded with anything after ``lengths`` (B,).
+
+    A label that the frames cannot spell gives 0, with zero gradient.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        scores = logits.float().log_softmax(-1).transpose(0, 1)  # (L, B, C)
+        frames = torch.full_like(lengths, logits.shape[1])
+        return F.ctc_loss(
+            scores, targets, frames, lengths, blank=blank, reduction="none", zero_infinity=True
+        )
+
+
+def greedy(
+    logits: Tensor, *, blank: int, silent: Sequence[int] = ()
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Best-path decoding of frame logits (B, L, C).
+
+    Args:
+        silent: classes that are never read, such as padding; their probability goes to nobody.
+
+    Returns:
+        Classes (B, L), the emitted ones first and -1 behind them; their number (B,); and a
+        confidence (B,) in [0, 1]: the product of the probabilities of the emitted classes, each at
+        the frame that emits it (the first of its run). An empty reading has as confidence the
+        product of the blank's probabilities over all frames.
+    """
+    probabilities = logits.float().softmax(-1)
+    if silent:
+        probabilities = probabilities.index_fill(
+            -1, torch.tensor(list(silent), device=logits.device), 0.0
+        )
+    best, path = probabilities.max(-1)  # (B, L)
+    previous = F.pad(path[:, :-1], (1, 0), value=blank)
+    emits = (path != blank) & (path != previous)
+    counts = emits.sum(1)
+    first = (~emits).to(torch.uint8).argsort(dim=1, stable=True)  # emitting frames in front
+    frame = torch.arange(path.shape[1], device=path.device)
+    classes = path.gather(1, first).masked_fill(frame >= counts[:, None], -1)
+    chosen = torch.where((counts > 0)[:, None] & ~emits, torch.ones_like(best), best)
+    return classes, counts, chosen.prod(1)

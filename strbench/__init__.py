@@ -1,0 +1,103 @@
+"""strbench: one number for scene text, and what it means.
+
+The same few functions as behind the command line, for notebooks:
+
+    split = strbench.load("cute80/test")
+    record = strbench.evaluate(my_model, "irregular")
+    record = strbench.score("out.jsonl", "cute80/test")
+    frame = strbench.results()
+
+Nothing heavy is imported before one of them is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from strbench.types import Card, Reading, Recognizer, Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from strbench.records import Record
+    from strbench.store import Split
+
+__version__ = "0.1.0"
+__all__ = ["Card", "Reading", "Recognizer", "Sample", "evaluate", "load", "results", "score"]
+
+
+def load(name: str) -> Split:
+    """The prepared split ``dataset/split``; fetched or drawn first where that needs no consent.
+
+    Raises:
+        StrbenchError: it cannot be had; the message names the files to bring.
+    """
+    from strbench.datasets import obtain
+    from strbench.store import find_split, prepared_splits
+
+    if name not in prepared_splits():
+        obtain(name)
+    return find_split(name)
+
+
+def evaluate(
+    model: Recognizer | str,
+    suite: str,
+    *,
+    protocol: str = "strbench-36",
+    limit: int | None = None,
+    on_batch: Callable[[str, int, int], None] | None = None,
+) -> Record:
+    """The finished run record of a model on a suite of splits, or on one split.
+
+    Args:
+        model: an object with ``read(images)``, or a name as on the command line.
+        suite: a suite (``irregular``) or a split (``cute80/test``).
+
+    Raises:
+        StrbenchError: an unknown name, a split that cannot be had, or a model that fails.
+    """
+    from strbench import models, registry, scoring
+    from strbench.predict import card_of
+
+    suites = registry.table("suites")
+    names = suites[suite].splits if suite in suites else (suite,)
+    if isinstance(model, str):
+        loaded = models.resolve(model)
+    else:
+        card = card_of(model)
+        loaded = models.Loaded(card.name, model, card)
+    return scoring.evaluate(
+        loaded,
+        [load(name) for name in names],
+        rule=protocol,
+        suite=suite if suite in suites else "",
+        limit=limit,
+        on_batch=on_batch,
+    )
+
+
+def score(
+    predictions: str | Path, dataset: str, *, protocol: str = "strbench-36", name: str = ""
+) -> Record:
+    """The finished run record of a file of predictions on one split.
+
+    Raises:
+        StrbenchError: ids that are missing, unknown or repeated, or a file that cannot be read.
+    """
+    from strbench import scoring
+    from strbench.predictions import read_predictions
+
+    path = Path(predictions)
+    return scoring.score_file(
+        path, read_predictions(path), load(dataset), name=name or path.stem, rule=protocol
+    )
+
+
+def results(records: str | Path | None = None, *, reported: bool = True) -> pd.DataFrame:
+    """Every measured score, and the reported ones beside them, as a long pandas DataFrame."""
+    from strbench.report.frame import results as frame
+
+    return frame(Path(records) if records is not None else None, reported=reported)

@@ -1,0 +1,3 @@
+from strbench.cli import main
+
+main()

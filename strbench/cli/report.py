@@ -1,0 +1,153 @@
+"""report and compare."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from strbench.cli.console import say
+from strbench.errors import StrbenchError
+
+DATA = "Data"
+OUTPUT = "Output"
+
+Records = Annotated[
+    Path | None,
+    typer.Option(
+        "--records",
+        metavar="DIR",
+        help="Folder of run records; default: records/ of the strbench home.",
+        rich_help_panel=DATA,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.", rich_help_panel=OUTPUT)]
+
+
+def report(
+    suite: Annotated[
+        str | None, typer.Option(help="common, occluded, rendered ...; default: all measured.")
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Option(help="Only these models; repeatable, or with commas.")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="word_accuracy or one_minus_ned.")] = "word_accuracy",
+    reported: Annotated[
+        bool,
+        typer.Option(
+            "--reported/--no-reported", help="Also rows printed in papers, marked and unranked."
+        ),
+    ] = False,
+    records: Records = None,
+    committed: Annotated[
+        bool,
+        typer.Option(
+            "--committed", help="The records that ship with strbench.", rich_help_panel=DATA
+        ),
+    ] = False,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Show 95 % intervals.", rich_help_panel=OUTPUT)
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="GitHub Markdown.", rich_help_panel=OUTPUT)
+    ] = False,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="LaTeX with booktabs.", rich_help_panel=OUTPUT)
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="One row a cell.", rich_help_panel=OUTPUT)
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Tables of what was measured, one per suite and protocol, with signatures.
+
+    strbench report
+
+    strbench report --suite common --reported --latex > table.tex
+    """
+    from strbench.errors import unknown_name
+    from strbench.home import home
+    from strbench.records import load_all
+    from strbench.report import render
+    from strbench.report.frame import METRICS
+    from strbench.report.table import build
+
+    if sum((markdown, latex, as_csv, as_json)) > 1:
+        raise StrbenchError(
+            "One format at a time: --markdown, --latex, --csv or --json.",
+            hint="strbench report --latex",
+        )
+    if committed and records is not None:
+        raise StrbenchError(
+            "--committed and --records name two folders; give one.",
+            hint="strbench report --committed",
+        )
+    known = next((name for name in METRICS if name == metric), None)
+    if known is None:
+        raise unknown_name("metric", metric, METRICS)
+    if committed:
+        from strbench.report.committed import committed_folder
+
+        records = committed_folder()
+    folder = records if records is not None else home() / "records"
+    is_quoting = reported and suite is not None  # printed figures need no record
+    runs = [] if is_quoting and not folder.is_dir() else load_all(folder)
+    chosen = [name for item in models or [] for name in item.split(",") if name] or None
+    made = build(
+        runs, suite=suite, protocol=protocol, models=chosen, metric=known, reported=reported
+    )
+    if as_json:
+        sys.stdout.write(render.as_json(made))
+    elif as_csv:
+        sys.stdout.write(render.comma_separated(made))
+    elif latex:
+        sys.stdout.write(render.latex(made, intervals=intervals))
+    elif markdown or not sys.stdout.isatty():
+        sys.stdout.write(render.markdown(made, intervals=intervals))
+    else:
+        from rich.console import Console
+
+        for part in render.terminal(made, intervals=intervals):
+            Console().print(part)
+    if not made.tables:
+        where = f"suite {suite}" if suite else "any split"
+        say(f"No run in {folder} enters a table for {where}.")
+        say(f"  try: strbench eval --suite {suite or 'rendered'}")
+
+
+def compare(
+    first: Annotated[
+        str, typer.Argument(help="A record, the start of a run id, a model, or a prediction file.")
+    ],
+    second: Annotated[str, typer.Argument(help="What to compare it with.")],
+    split: Annotated[
+        list[str] | None, typer.Option(help="Only these splits; repeatable.", rich_help_panel=DATA)
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Protocol; default: that of the records.")
+    ] = None,
+    records: Records = None,
+    limit_samples: Annotated[
+        int,
+        typer.Option(min=0, help="Flipped samples to list per direction.", rich_help_panel=OUTPUT),
+    ] = 10,
+    as_json: Json = False,
+) -> None:
+    """Paired difference of two models on the same samples, and the samples that flipped.
+
+    strbench compare rapidocr vit-ctc-micro.smoke
+
+    strbench compare mine.jsonl theirs.jsonl --split svt/test --limit-samples 50
+    """
+    from strbench.home import home
+    from strbench.report import compare as paired
+
+    folder = records if records is not None else home() / "records"
+    found = paired.compare(first, second, records=folder, splits=split, protocol=protocol)
+    if as_json:
+        sys.stdout.write(paired.as_json(found, limit=limit_samples))
+    else:
+        sys.stdout.write(paired.markdown(found, limit=limit_samples))

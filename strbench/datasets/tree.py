@@ -1,0 +1,166 @@
+"""The files that a dataset is read from: folders and unpacked archives under one set of names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from strbench.archives import extract, is_archive
+from strbench.errors import DATA, StrbenchError
+from strbench.fetch import is_unfinished
+from strbench.files import lock
+from strbench.home import home
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A sorting key that counts: word_2 comes before word_10.
+
+    >>> sorted(["word_10.png", "word_2.png", "a"], key=natural)
+    ['a', 'word_2.png', 'word_10.png']
+    """
+    pieces = re.split(r"([0-9]+)", text)
+    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in pieces if p]
+
+
+def is_image(name: str) -> bool:
+    """Whether a file name ends like an image's."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Files by relative path with forward slashes, in natural order; hidden ones are left out."""
+
+    shown: str  # what error messages call it
+    files: dict[str, Path]
+    label_file: str = ""  # the label file that the user named
+    lmdbs: tuple[Path, ...] = ()  # folders with a data.mdb
+    unpacked: Path | None = None  # the temporary folder of what came out of archives
+    taken: tuple[Path, ...] = field(default=())  # the files and folders that were opened
+
+    @classmethod
+    def of(cls, root: Path) -> Tree:
+        """The tree of one folder, archives left as they are."""
+        return _tree(str(root), [("", root)], taken=(root,))
+
+    @cached_property
+    def images(self) -> list[str]:
+        """The image files."""
+        return [name for name in self.files if is_image(name)]
+
+    def named(self, *names: str) -> list[str]:
+        """The files with one of these last names, in any folder, case aside."""
+        wanted = {name.lower() for name in names}
+        return [path for path in self.files if path.rpartition("/")[2].lower() in wanted]
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file."""
+        return self.files[name].read_bytes()
+
+    def place(self, name: str) -> str:
+        """Where a file really lies, for messages."""
+        return str(self.files[name]) if self.unpacked is None else f"{self.shown}: {name}"
+
+    def is_temporary(self, path: Path) -> bool:
+        """Whether a path vanishes after the import."""
+        return self.unpacked is not None and path.is_relative_to(self.unpacked)
+
+
+def _tree(
+    shown: str,
+    roots: Sequence[tuple[str, Path]],
+    *,
+    label_file: Path | None = None,
+    unpacked: Path | None = None,
+    taken: tuple[Path, ...] = (),
+) -> Tree:
+    found: dict[str, Path] = {}
+    lmdbs: list[Path] = []
+    for prefix, root in roots:
+        if root.is_file():
+            found[prefix + root.name] = root
+            continue
+        for folder, folders, names in os.walk(root):
+            folders[:] = [n for n in folders if not n.startswith((".", "__MACOSX"))]
+            here = Path(folder)
+            if "data.mdb" in names:
+                lmdbs.append(here)
+                continue
+            for name in names:
+                if not name.startswith(".") and not is_unfinished(here / name):
+                    found[prefix + (here / name).relative_to(root).as_posix()] = here / name
+    files = dict(sorted(found.items(), key=lambda item: natural(item[0])))
+    label_file = label_file.absolute() if label_file else None
+    named = next((key for key, path in files.items() if path.absolute() == label_file), "")
+    return Tree(
+        shown=shown,
+        files=files,
+        label_file=named,
+        lmdbs=tuple(sorted(lmdbs, key=lambda p: natural(str(p)))),
+        unpacked=unpacked,
+        taken=taken,
+    )
+
+
+@contextmanager
+def open_tree(paths: Sequence[Path], *, official: Collection[str] = ()) -> Iterator[Tree]:
+    """The tree of what the user named; archives are unpacked for as long as the block lasts.
+
+    A named archive is unpacked; archives inside a named folder are too, if their name is ``official``
+    or the folder holds no images of its own.
+
+    Raises:
+        StrbenchError: a path does not exist or is an unfinished download; an archive is bad.
+    """
+    roots: list[tuple[str, Path]] = []
+    archives: list[Path] = []
+    label_file: Path | None = None
+    for path in paths:
+        if not path.exists():
+            raise StrbenchError(f"{path} does not exist.", hint="Check the path.")
+        if is_unfinished(path):
+            raise StrbenchError(
+                f"{path} is an unfinished download.",
+                hint="Finish it with the same `strbench data fetch` command.",
+                exit_code=DATA,
+            )
+        if path.is_dir():
+            roots.append(("", path))
+            inside = [p for p in sorted(path.iterdir()) if p.is_file() and is_archive(p)]
+            bare = inside and not Tree.of(path).images
+            archives += [p for p in inside if bare or p.name in official]
+        elif is_archive(path):
+            archives.append(path)
+        elif path.name == "data.mdb":
+            roots.append(("", path.parent))
+        elif len(paths) == 1:
+            label_file = path
+            near, above = path.absolute().parent, path.absolute().parent.parent
+            # labels often lie in a folder beside the images'
+            roots.append(("", near if Tree.of(near).images else above))
+        else:
+            roots.append(("", path))
+    shown = ", ".join(str(path) for path in paths)
+    with ExitStack() as stack:
+        unpacked: Path | None = None
+        if archives:
+            key = hashlib.sha256("\n".join(map(str, archives)).encode()).hexdigest()[:12]
+            unpacked = home() / "raw" / f".unpacked-{key}"
+            mark = unpacked.with_name(unpacked.name + ".lock")
+            stack.enter_context(lock(mark, what=f"the unpacked copy of {shown}"))
+            stack.callback(shutil.rmtree, unpacked, ignore_errors=True)
+            shutil.rmtree(unpacked, ignore_errors=True)  # left by a killed process
+            for i, archive in enumerate(archives):
+                stem = archive.name.partition(".")[0]
+                roots.append((f"{stem}/" if len(archives) > 1 else "", unpacked / str(i)))
+                extract(archive, unpacked / str(i))
+        yield _tree(shown, roots, label_file=label_file, unpacked=unpacked, taken=tuple(paths))

@@ -1,0 +1,41 @@
+"""One error type: what went wrong in one sentence, and the next command to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+USAGE = 2  # the user's request cannot be met as typed
+DATA = 3  # a file is corrupt, incomplete or not what its manifest says
+DEVICE = 4  # the device ran out of memory
+PARTIAL = 5  # the run stopped before its end; the same command resumes it
+
+
+class StrbenchError(Exception):
+    """A mistake that a person can mend; printed without a traceback by the command line.
+
+    Args:
+        message: one sentence: the thing, what was expected, what was found.
+        hint: one line: the next command to type, or what to change.
+        exit_code: one of ``USAGE``, ``DATA``, ``DEVICE``, ``PARTIAL``.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", exit_code: int = USAGE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> StrbenchError:
+    """An error for an unknown name that lists the three nearest known ones.
+
+    >>> print(unknown_name("dataset", "cute", ["cute80", "svt"]).message)
+    No dataset is named 'cute'; near names: cute80.
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
+    return StrbenchError(f"No {kind} is named {name!r}; near names: {', '.join(near)}.", hint=hint)

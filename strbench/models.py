@@ -1,0 +1,274 @@
+"""A name on the command line -> a recognizer that is ready to read.
+
+Four kinds of names: an outside engine (``rapidocr``, ``tesseract``, ``onnx:card.json``), a trained
+run (its name under ``<home>/runs``, or its folder), and any callable ``package.module:build`` that
+returns an object with ``read``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from strbench import registry
+from strbench.errors import DATA, StrbenchError, unknown_name
+from strbench.files import write_atomically
+from strbench.home import home
+from strbench.settings import rebuild
+from strbench.types import Card, Reading, Recognizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+    from strbench.methods import Method
+
+WEIGHTS = "weights.safetensors"
+RUN = "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """What lies beside the weights of a trained run, in ``run.json``."""
+
+    name: str  # e.g. "vit-ctc-micro.smoke+dig"
+    entry: str  # name in the registry
+    kind: str  # "methods" or "models"
+    recipe: str
+    config: dict[str, Any]
+    seed: int
+    record: str  # run id of the record that tells how it was trained
+    parents: list[str] = field(default_factory=list)  # run ids: pretraining first
+    trained_on: str = ""
+    key: str = ""  # hash of everything that shaped the weights
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A recognizer with what a record must say about it."""
+
+    name: str
+    recognizer: Recognizer
+    card: Card
+    weights: dict[str, str] | None = None  # {"path", "sha256"}; None for outside engines
+    parents: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Identifies the model for a predictions journal."""
+        return f"{self.name}:{self.weights['sha256'] if self.weights else self.card.notes}"
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_run(directory: Path, tensors: dict[str, Tensor], info: RunInfo) -> dict[str, str]:
+    """Write weights and ``run.json``; the record's ``weights`` entry comes back."""
+    import torch
+    from safetensors.torch import save
+
+    whole = {name: value.detach().to("cpu").contiguous() for name, value in tensors.items()}
+    bad = [name for name, value in whole.items() if not torch.isfinite(value).all()]
+    if bad:
+        raise StrbenchError(
+            f"{info.name}: the weights {bad[0]} are not finite; nothing was saved.",
+            hint="Lower the rate (--set lr=...) and give the new run a --name.",
+            exit_code=DATA,
+        )
+    path = directory / WEIGHTS
+    write_atomically(path, save(whole, metadata={"name": info.name, "record": info.record}))
+    write_atomically(directory / RUN, json.dumps(asdict(info), indent=1) + "\n")
+    return {"path": str(path), "sha256": sha256_of(path)}
+
+
+def load_info(directory: Path) -> RunInfo:
+    """What ``run.json`` of a finished run says.
+
+    Raises:
+        StrbenchError: no finished run there, or a damaged file.
+    """
+    try:
+        return RunInfo(**json.loads((directory / RUN).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise StrbenchError(
+            f"{directory} holds no finished run ({WEIGHTS} and {RUN}).",
+            hint="See: strbench list runs",
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise _damaged(directory, error) from error
+
+
+def load_run(directory: Path) -> tuple[RunInfo, Method, dict[str, Tensor], dict[str, str]]:
+    """A finished run: its info, its registry entry, its tensors and the record's weights entry.
+
+    Raises:
+        StrbenchError: no finished run there, or files that cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    info = load_info(directory)
+    path = directory / WEIGHTS
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(directory, error) from error
+    method: Method = registry.load("methods" if info.kind == "methods" else "models", info.entry)
+    return info, method, tensors, {"path": str(path), "sha256": sha256_of(path)}
+
+
+def _damaged(directory: Path, error: Exception) -> StrbenchError:
+    return StrbenchError(
+        f"{directory} is damaged ({error}).",
+        hint="Train it again with --replace.",
+        exit_code=DATA,
+    )
+
+
+def run_directory(name: str) -> Path:
+    """The folder of a run given by name under ``<home>/runs`` or by path.
+
+    Raises:
+        StrbenchError: neither is there; near names are listed.
+    """
+    for directory in (home() / "runs" / name, Path(name).expanduser()):
+        if (directory / RUN).is_file():
+            return directory
+    raise unknown_name("finished run", name, finished_runs(), hint="See: strbench list runs")
+
+
+def finished_runs(kind: str | None = None) -> list[str]:
+    """Names of finished runs under the home folder, the newest last; ``kind`` as in ``RunInfo``."""
+    found = sorted((home() / "runs").glob(f"*/{RUN}"), key=lambda p: p.stat().st_mtime)
+    if kind is None:
+        return [p.parent.name for p in found]
+    return [p.parent.name for p in found if load_info(p.parent).kind == kind]
+
+
+class TrainedRecognizer:
+    """A fine-tuned network behind ``read``: greedy decoding on one device."""
+
+    def __init__(
+        self, method: Method, module: nn.Module, config: Any, card: Card, device: torch.device
+    ) -> None:
+        from strbench.devices import autocast_type
+
+        assert method.reader is not None
+        self.card = card
+        self.device = device
+        self.batch_size = 512 if device.type == "cuda" else 64
+        self.dtype = autocast_type(config.precision, device)
+        self._module = module.to(device).eval()
+        self._reader = method.reader(module, config)
+
+    def read(self, images: Sequence[np.ndarray]) -> list[Reading]:
+        """One reading an image; images are uint8 (H, W, 3) at the card's size."""
+        import numpy as np
+        import torch
+
+        batch = torch.from_numpy(np.stack(images)).to(self.device)  # (B, H, W, 3)
+        pixels = batch.permute(0, 3, 1, 2).float().div_(255)
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None),
+        ):
+            return [Reading(text, confidence) for text, confidence in self._reader(pixels * 2 - 1)]
+
+
+def resolve(name: str, *, device: str = "auto") -> Loaded:
+    """The recognizer of that name, loaded.
+
+    Raises:
+        StrbenchError: an unknown name, a run that is no recognizer, an engine that is not installed,
+            or an object without ``read``.
+    """
+    engine, _, argument = name.partition(":")
+    if engine in registry.names("engines"):
+        build = registry.load("engines", engine)
+        recognizer = build(argument) if argument else build()
+        return Loaded(name, recognizer, recognizer.card)
+    if ":" in name and not Path(name).exists():
+        return _load_callable(name)
+    return _load_trained(name, device)
+
+
+def _load_callable(name: str) -> Loaded:
+    from strbench.predict import card_of
+
+    module, _, attribute = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does: the user's own file beside the shell prompt
+    try:
+        build = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise StrbenchError(
+            f"{name!r} cannot be imported ({error}).",
+            hint="Expected package.module:callable, importable from the current folder.",
+        ) from error
+    recognizer = build()
+    if not isinstance(recognizer, Recognizer):
+        raise StrbenchError(
+            f"{name} returned a {type(recognizer).__name__} without a method read(images).",
+            hint="See strbench.types.Recognizer.",
+        )
+    return Loaded(name, recognizer, card_of(recognizer, name))
+
+
+def _load_trained(name: str, device: str) -> Loaded:
+    from strbench.devices import pick_device
+
+    try:
+        directory = run_directory(name)
+    except StrbenchError as error:
+        known = [*registry.names("engines"), *finished_runs("models")]
+        hint = "Train one (strbench finetune), or see: strbench list models"
+        raise unknown_name("recognizer", name, known, hint=hint) from error
+    info, method, tensors, weights = load_run(directory)
+    if method.reader is None:
+        raise StrbenchError(
+            f"{info.name} is a pretraining run and reads no text.",
+            hint=f"strbench finetune --from {info.name}",
+        )
+    config = rebuild(type(next(iter(method.recipes.values()))), info.config)
+    module = method.build(config)
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise StrbenchError(
+            f"{weights['path']} does not fit {info.entry} ({str(error).splitlines()[-1].strip()}).",
+            hint="Train it again with --replace.",
+            exit_code=DATA,
+        ) from error
+    card = replace(
+        method.card,
+        name=info.name,
+        trained_on=info.trained_on,
+        charset=config.charset,
+        height=config.height,
+        width=config.width,
+    )
+    recognizer = TrainedRecognizer(method, module, config, card, pick_device(device))
+    return Loaded(info.name, recognizer, card, weights, (info.record, *info.parents))
+
+
+def at_hand() -> list[str]:
+    """Names that ``resolve`` can load here and now: trained recognizers, then installed engines."""
+    engines = (name for name in registry.names("engines") if engine_missing(name) is None)
+    return [*finished_runs("models"), *engines]
+
+
+def engine_missing(name: str) -> str | None:
+    """Why an engine cannot be used as it is; None where it can."""
+    build = registry.load("engines", name)
+    reason: str | None = import_module(build.__module__).is_available()
+    return reason

@@ -1,0 +1,434 @@
+"""The run record: one small JSON file per run that says what was run, on what, and what came out.
+
+A record is written with status ``started`` before any work and replaced atomically at the end, so
+that a killed run leaves a readable file that says so. Tables are made from records alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import resource
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, get_args
+
+from strbench import __version__
+from strbench.errors import DATA, StrbenchError
+from strbench.files import write_atomically
+from strbench.home import home
+from strbench.provenance import (
+    anonymous,
+    anonymous_settings,
+    environment_now,
+    git_state,
+    plain,
+    shorten,
+)
+
+SCHEMA = 1
+Part = TypeVar("Part")
+Kind = Literal["pretrain", "finetune", "eval", "score"]
+RunStatus = Literal["started", "success", "error", "partial"]
+_ERROR_LENGTH = 500  # characters kept of an error message: a record stays under 10 kB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """A count out of n with its 95 % interval; the proportion is divided when it is shown."""
+
+    correct: int
+    n: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Similarity:
+    """A sum of n values in [0, 1] (1-NED) with the 95 % interval of their mean."""
+
+    sum: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A file that a record points to, and its SHA-256 in hex."""
+
+    path: str  # "~" and "$STRBENCH_HOME" stand for the two homes, see ``expand``
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What one run scored on one split under one protocol."""
+
+    split: str  # "cute80/test"
+    fingerprint: str
+    n: int
+    protocol: str
+    signature: str
+    rendered: bool = False
+    word_accuracy: Accuracy | None = None
+    one_minus_ned: Similarity | None = None
+    ladder: dict[str, int] = field(default_factory=dict)  # policy -> correct, strictest first
+    predictions: Stored | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """A split that a run read."""
+
+    split: str
+    n: int
+    fingerprint: str
+    labels: str = ""  # label variant, as in the manifest
+
+
+@dataclass(kw_only=True)
+class Record:
+    """One run. ``start`` makes it; ``finish``, ``fail`` and ``partial`` end it.
+
+    As a context manager it ends itself where the block raises: an interrupt is ``partial``, anything
+    else ``error``, and so is a block that leaves without having called one of the three.
+    """
+
+    path: Path
+    schema: int = SCHEMA
+    run_id: str
+    status: RunStatus
+    kind: Kind
+    name: str
+    started: str  # ISO 8601, UTC
+    parents: list[str] = field(default_factory=list)
+    version: str = __version__
+    git: dict[str, Any] | None = None
+    argv: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)  # "resolved" and "typed"
+    protocol: str = ""
+    seed: int | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    weights: Stored | None = None
+    data: list[Data] = field(default_factory=list)
+    limit: int | None = None
+    scores: list[Score] = field(default_factory=list)
+    failures: dict[str, int] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    finished: str | None = None
+
+    def __post_init__(self) -> None:
+        self._clock = time.monotonic()
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as it is stored: every field but the path."""
+        document = asdict(self)
+        del document["path"]
+        return document
+
+    def save(self) -> Path:
+        """Replace the file by the record as it stands; the path that was written.
+
+        Raises:
+            StrbenchError: the file cannot be written; the run then counts as failed.
+        """
+        text = json.dumps(self.to_json(), ensure_ascii=False, indent=1) + "\n"
+        try:
+            write_atomically(self.path, text)
+        except OSError as error:
+            raise StrbenchError(
+                f"The run record {self.path} cannot be written ({error.strerror}), so the run failed.",
+                hint="Make the folder writable or set STRBENCH_HOME, and run the command again.",
+                exit_code=DATA,
+            ) from error
+        return self.path
+
+    def finish(
+        self,
+        *,
+        scores: Sequence[Score | Mapping[str, Any]] = (),
+        failures: Mapping[str, int] | None = None,
+        cost: Mapping[str, Any] | None = None,
+        weights: Stored | None = None,
+    ) -> Path:
+        """Save the run as ``success``; the path that was written."""
+        return self._end(
+            "success", scores=scores, failures=failures, cost=cost, weights=weights, error=""
+        )
+
+    def fail(self, error: BaseException | str) -> Path:
+        """Save the run as ``error`` with the first characters of what went wrong."""
+        message = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        return self._end("error", error=message)
+
+    def partial(
+        self,
+        *,
+        scores: Sequence[Score | Mapping[str, Any]] = (),
+        failures: Mapping[str, int] | None = None,
+        cost: Mapping[str, Any] | None = None,
+        reason: str = "",
+    ) -> Path:
+        """Save the run as ``partial``: it stopped before its end and can be resumed."""
+        return self._end("partial", scores=scores, failures=failures, cost=cost, error=reason)
+
+    def _end(
+        self,
+        status: RunStatus,
+        *,
+        scores: Sequence[Score | Mapping[str, Any]] = (),
+        failures: Mapping[str, int] | None = None,
+        cost: Mapping[str, Any] | None = None,
+        weights: Stored | None = None,
+        error: str,
+    ) -> Path:
+        if self.status != "started":
+            raise RuntimeError(f"{self.path.name} has ended already, as {self.status}")
+        self.scores = [
+            score if isinstance(score, Score) else _score(score, str(self.path)) for score in scores
+        ]
+        self.failures = dict(failures or {})
+        self.cost = {
+            "seconds": round(time.monotonic() - self._clock, 3),
+            # ru_maxrss counts kilobytes on Linux, bytes on macOS
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            * (1 if sys.platform == "darwin" else 1024),
+            **(cost or {}),
+        }
+        self.weights = weights or self.weights
+        self.error = anonymous(error)[:_ERROR_LENGTH]
+        self.finished = datetime.now(UTC).isoformat(timespec="seconds")
+        self.status = status
+        return self.save()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.status != "started":
+            return
+        if isinstance(error, KeyboardInterrupt):
+            self.partial(reason="interrupted")
+        else:
+            self.fail(error if error is not None else "the run ended without a result")
+
+
+def start(
+    *,
+    kind: Kind,
+    name: str,
+    records: Path | None = None,
+    protocol: str = "",
+    config: Mapping[str, Any] | None = None,
+    typed: Mapping[str, Any] | Sequence[str] | None = None,
+    data: Iterable[Data] = (),
+    weights: Stored | None = None,
+    parents: Sequence[str] = (),
+    seed: int | None = None,
+    limit: int | None = None,
+    environment: Mapping[str, Any] | None = None,
+    argv: Sequence[str] | None = None,
+) -> Record:
+    """A record with status ``started``, already on disk.
+
+    Args:
+        kind: what sort of run.
+        name: the model as it is to stand in a table, e.g. ``vit-ctc-micro.smoke`` or ``rapidocr``.
+        records: the folder; ``<home>/records`` where not given.
+        protocol: name of the scoring protocol.
+        config: every setting of the run after defaults were filled in.
+        typed: the settings that the user gave.
+        data: the splits it reads.
+        weights: the weights it starts from or evaluates.
+        parents: run ids of the runs it builds on.
+        limit: the number of samples it stops after; such a run never enters a table.
+        environment: what only the caller knows (device, dtype, tf32, batch_size), added to what is
+            found here.
+        argv: the command line; that of this process where not given.
+
+    Raises:
+        StrbenchError: the file cannot be written.
+    """
+    read = list(data)
+    git = git_state()
+    settings = {"resolved": dict(config or {}), "typed": plain(typed)}
+    inputs = {
+        "kind": kind,
+        "name": name,
+        "commit": git["commit"] if git else __version__,
+        "weights": weights.sha256 if weights else None,
+        "data": sorted((part.split, part.fingerprint) for part in read),
+        "protocol": protocol,
+        "config": settings["resolved"],
+        "parents": list(parents),
+        "seed": seed,
+        "limit": limit,
+    }
+    canonical = json.dumps(plain(inputs), sort_keys=True, ensure_ascii=False)
+    run_id = hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    moment = datetime.now(UTC)
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or kind
+    folder = records if records is not None else home() / "records"
+    stem = f"{moment:%Y%m%dT%H%M%S}{moment.microsecond:06d}Z-{safe}-{run_id[:8]}"
+    record = Record(
+        path=folder / f"{stem}.json",
+        run_id=run_id,
+        status="started",
+        kind=kind,
+        name=name,
+        started=moment.isoformat(timespec="seconds"),
+        parents=list(parents),
+        git=git,
+        argv=[anonymous(word) for word in (sys.argv if argv is None else argv)],
+        config=anonymous_settings(plain(settings)),
+        protocol=protocol,
+        seed=seed,
+        environment={**environment_now(), **plain(environment or {})},
+        weights=weights,
+        data=read,
+        limit=limit,
+    )
+    record.save()
+    return record
+
+
+def stored(path: Path, *, sha256: str | None = None) -> Stored:
+    """The file as a record names it: an absolute path without the home folder, and its SHA-256."""
+    if sha256 is None:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Stored(path=shorten(str(path.resolve())), sha256=sha256)
+
+
+def load(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        StrbenchError: the file is missing, not JSON, of a newer schema, or lacks a field; the file
+            and the field are named.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StrbenchError(
+            f"There is no run record {path}.", hint="See: strbench report", exit_code=DATA
+        ) from error
+    except ValueError as error:
+        raise _invalid(path, f"is not JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise _invalid(path, f"holds a {type(document).__name__}, not an object")
+    schema = document.get("schema")
+    if not isinstance(schema, int):
+        raise _invalid(path, "has no 'schema' number")
+    if schema > SCHEMA:
+        raise StrbenchError(
+            f"{path} has schema {schema}, written by a newer strbench; this one reads up to {SCHEMA}.",
+            hint="Upgrade: pip install --upgrade strbench",
+            exit_code=DATA,
+        )
+    where = str(path)
+    for key in ("run_id", "status", "kind", "name", "started"):
+        if not isinstance(document.get(key), str) or not document[key]:
+            raise _invalid(path, f"has no text in {key!r}")
+    if document["status"] not in get_args(RunStatus):
+        raise _invalid(path, f"has the unknown status {document['status']!r}")
+    if document["kind"] not in get_args(Kind):
+        raise _invalid(path, f"has the unknown kind {document['kind']!r}")
+    limit = document.get("limit")
+    if limit is not None and not isinstance(limit, int):
+        raise _invalid(path, f"has a limit that is no number: {limit!r}")
+    for key in ("scores", "data", "parents", "argv"):
+        if not isinstance(document.setdefault(key, []), list):
+            raise _invalid(path, f"has no list in {key!r}")
+    known = {name: document[name] for name in _FIELDS if name in document}
+    known["scores"] = [_score(item, where) for item in document["scores"]]
+    known["data"] = [_part(Data, item, where, "data") for item in document["data"]]
+    if known.get("weights") is not None:
+        known["weights"] = _part(Stored, known["weights"], where, "weights")
+    return Record(path=path, **known)
+
+
+_FIELDS = tuple(part.name for part in fields(Record) if part.name != "path")
+
+
+def load_all(folder: Path) -> list[Record]:
+    """Every record of a folder, oldest first; subfolders are not read.
+
+    Raises:
+        StrbenchError: the folder is missing, or a file in it is no valid record (it is named).
+    """
+    if not folder.is_dir():
+        raise StrbenchError(
+            f"There are no run records: the folder {folder} does not exist.",
+            hint="strbench eval --suite rendered",
+        )
+    records = [load(path) for path in sorted(folder.glob("*.json"))]
+    return sorted(records, key=lambda record: (record.started, record.path.name))
+
+
+def _invalid(path: Path | str, what: str) -> StrbenchError:
+    return StrbenchError(
+        f"{path} is not a valid run record: it {what}.",
+        hint="Move the file out of the folder, or run its command again.",
+        exit_code=DATA,
+    )
+
+
+def _shape(kind: type[Any]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """All field names of a dataclass, and the type's name of each that has no default."""
+    parts = fields(kind)
+    needed = {
+        p.name: str(p.type) for p in parts if p.default is MISSING and p.default_factory is MISSING
+    }
+    return tuple(p.name for p in parts), needed
+
+
+_SHAPES: dict[type[Any], tuple[tuple[str, ...], dict[str, str]]] = {
+    kind: _shape(kind) for kind in (Accuracy, Similarity, Stored, Score, Data)
+}
+_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "str": (str,), "float": (int, float)}
+
+
+def _part(kind: type[Part], item: Any, where: str, key: str) -> Part:
+    if not isinstance(item, Mapping):
+        raise _invalid(where, f"has no object in {key!r}")
+    names, needed = _SHAPES[kind]
+    for name, expected in needed.items():
+        value = item.get(name)
+        if not isinstance(value, _TYPES[expected]) or isinstance(value, bool):
+            raise _invalid(where, f"has no {expected} in '{key}.{name}'")
+    return kind(**{name: item[name] for name in names if name in item})
+
+
+def _score(item: Any, where: str) -> Score:
+    if not isinstance(item, Mapping):
+        raise _invalid(where, "has no object in 'scores'")
+    parts = dict(item)
+    for name, kind in (
+        ("word_accuracy", Accuracy),
+        ("one_minus_ned", Similarity),
+        ("predictions", Stored),
+    ):
+        if parts.get(name) is not None:
+            parts[name] = _part(kind, parts[name], where, f"scores.{name}")
+    score = _part(Score, parts, where, "scores")
+    accuracy, similarity = score.word_accuracy, score.one_minus_ned
+    for measure in (accuracy, similarity):
+        if measure is not None and measure.n != score.n:
+            raise _invalid(where, f"counts {measure.n} of {score.n} samples on {score.split}")
+    if accuracy is not None and not 0 <= accuracy.correct <= accuracy.n:
+        raise _invalid(where, f"has {accuracy.correct} correct of {accuracy.n} on {score.split}")
+    return score

@@ -1,0 +1,83 @@
+"""name -> "module:object", imported only when asked for.
+
+Built-in entries are lines in this file; third parties add theirs through the entry-point groups
+``strbench.methods``, ``strbench.models``, ``strbench.engines`` and ``strbench.datasets``.
+Everything that walks the catalogue (help, completion, docs, tests) walks these tables.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from strbench.errors import StrbenchError, unknown_name
+
+Kind = Literal["methods", "models", "engines", "datasets"]
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "methods": {  # pretraining: a module with CARD, Config, RECIPES, build, views
+        "dig": "strbench.baselines.pretrain.dig:DIG",
+        "gen": "strbench.baselines.pretrain.dig:GEN",
+        "dis": "strbench.baselines.pretrain.dig:DIS",
+    },
+    "models": {  # fine-tuned recognizers
+        "vit-ctc": "strbench.baselines.recognition.vit_ctc:VIT_CTC",
+    },
+    "engines": {  # outside recognizers: a callable that returns a Recognizer
+        "rapidocr": "strbench.baselines.adapters.rapidocr:build",
+        "tesseract": "strbench.baselines.adapters.tesseract:build",
+        "onnx": "strbench.baselines.adapters.onnx:build",
+    },
+    "datasets": {  # SPEC objects: what a source holds and how it is parsed
+        "iiit5k": "strbench.datasets.iiit5k:SPEC",
+        "svt": "strbench.datasets.svt:SPEC",
+        "svtp": "strbench.datasets.svtp:SPEC",
+        "cute80": "strbench.datasets.cute80:SPEC",
+        "ic13": "strbench.datasets.ic13:SPEC",
+        "ic15": "strbench.datasets.ic15:SPEC",
+        "ost": "strbench.datasets.ost:SPEC",
+        "rendered": "strbench.datasets.rendered:SPEC",
+    },
+}
+
+# Whole tables that live beside the evidence and not in the engine.
+TABLES: dict[str, str] = {"suites": "strbench.benchmarks.suites:SUITES"}
+
+
+@cache
+def _targets(kind: Kind) -> dict[str, str]:
+    table = dict(BUILT_IN[kind])
+    for point in entry_points(group=f"strbench.{kind}"):
+        if point.name in table:
+            raise StrbenchError(
+                f"The {kind[:-1]} {point.name!r} of {point.value} has the name of a built-in one.",
+                hint="Rename the entry point in the package that declares it.",
+            )
+        table[point.name] = point.value
+    return table
+
+
+def names(kind: Kind) -> list[str]:
+    """The known names of a kind, in the order of the table; nothing is imported."""
+    return list(_targets(kind))
+
+
+def load(kind: Kind, name: str) -> Any:
+    """The object registered under a name.
+
+    Raises:
+        StrbenchError: the name is unknown; three near ones are listed.
+    """
+    table = _targets(kind)
+    if name not in table:
+        raise unknown_name(kind[:-1], name, table, hint=f"See: strbench list {kind}")
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def table(name: str) -> Any:
+    """The mapping behind a name of ``TABLES``."""
+    module, _, attribute = TABLES[name].partition(":")
+    return getattr(import_module(module), attribute)

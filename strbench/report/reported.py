@@ -1,0 +1,69 @@
+"""Figures printed in papers and READMEs, from the CSV that the benchmarks ship."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, fields
+from importlib.resources import files
+
+from strbench.errors import DATA, StrbenchError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One printed number; empty text where the source does not say."""
+
+    method: str
+    variant: str
+    decoder: str
+    train_data: str
+    label_fraction: str
+    frozen_encoder: str
+    split: str  # our split id where the variant of the set is certain
+    dataset: str  # the set as printed
+    protocol: str
+    metric: str
+    value: str  # percent, with the digits that were printed
+    source: str
+    verified_by: str
+
+    @property
+    def label(self) -> str:
+        """The method with what tells it from its siblings: variant, decoder, encoder, labels."""
+        parts = [self.variant, self.decoder]
+        if self.frozen_encoder == "yes":
+            parts.append("frozen encoder")
+        if self.label_fraction and not self.label_fraction.startswith("100"):
+            parts.append(f"{self.label_fraction} of the labels")
+        parts.append(self.train_data)
+        detail = ", ".join(part for part in parts if part)
+        return f"{self.method} ({detail})" if detail else self.method
+
+    @property
+    def citation(self) -> str:
+        """The first words of the source, up to the year where it names one; second hand said so."""
+        parts = [part.strip() for part in self.source.split(",")]
+        years = [i for i, part in enumerate(parts) if part[-4:].isdigit()]
+        cited = ", ".join(parts[: years[0] + 1 if years else 2])
+        second_hand = "as given in review slides"
+        return f"{cited}, {second_hand}" if second_hand in self.source else cited
+
+
+def load_reported() -> list[Figure]:
+    """Every reported recognition figure that has a value, in the order of the file.
+
+    Raises:
+        StrbenchError: the file lacks a column.
+    """
+    names = [field.name for field in fields(Figure)]
+    resource = files("strbench.benchmarks") / "reported" / "recognition.csv"
+    reader = csv.DictReader(io.StringIO(resource.read_text(encoding="utf-8")))
+    if reader.fieldnames != names:
+        raise StrbenchError(
+            f"{resource} should have the columns {', '.join(names)}; "
+            f"it has {', '.join(reader.fieldnames or [])}.",
+            hint="Install strbench again.",
+            exit_code=DATA,
+        )
+    return [Figure(**row) for row in reader if row["value"]]

@@ -1,0 +1,341 @@
+"""Entries -> tables: which suites, which columns, averages, and what is bold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from strbench import registry
+from strbench.errors import StrbenchError, unknown_name
+from strbench.records import Record
+from strbench.report.frame import METRICS, Entry, Metric, Omission, select
+from strbench.report.reported import Figure, load_reported
+from strbench.report.ties import leader
+
+AS_PRINTED = "as printed in the papers"  # of a table without a measured row
+
+
+class SuiteLike(Protocol):
+    """What a table reads of a suite of ``strbench.benchmarks.suites``."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def splits(self) -> tuple[str, ...]: ...
+    @property
+    def note(self) -> str: ...
+    @property
+    def rendered(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One split of a table."""
+
+    split: str
+    n: int | None  # None where only reported figures stand in the column
+
+    @property
+    def head(self) -> str:
+        """The dataset's id and its number of samples; the split too where it is not the test one."""
+        name = self.split.removesuffix("/test")
+        return f"{name} ({self.n})" if self.n is not None else name
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure; ``printed`` holds a reported one with the digits of its source."""
+
+    value: float  # proportion in [0, 1]
+    low: float | None = None
+    high: float | None = None
+    total: float | int | None = None  # count of correct words, or sum of similarities
+    n: int | None = None
+    printed: str = ""
+    is_bold: bool = False
+    run_id: str = ""
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row: a model that was measured, or a reported one."""
+
+    model: str
+    source: str  # "measured", or "reported, " and the citation
+    cells: Mapping[str, Cell]
+    weighted: float | None = None  # over all samples of all columns
+    plain: float | None = None  # mean of the columns
+
+    @property
+    def is_measured(self) -> bool:
+        return self.source == "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Everything a renderer needs; no renderer decides anything."""
+
+    suite: str
+    title: str
+    protocol: str
+    metric: Metric
+    rendered: bool
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    signatures: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def has_averages(self) -> bool:
+        return len(self.columns) > 1 and any(line.is_measured for line in self.lines)
+
+    @property
+    def has_reported(self) -> bool:
+        return any(not line.is_measured for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The tables, and every run that stays out of them."""
+
+    tables: tuple[Table, ...]
+    omissions: tuple[Omission, ...] = field(default=())
+
+    def left_out(self) -> str:
+        """One sentence that counts the runs left out by reason; empty where there are none."""
+        runs: dict[str, set[Any]] = {}
+        for omission in self.omissions:
+            runs.setdefault(omission.reason, set()).add(omission.path)
+        if not runs:
+            return ""
+        total = len({omission.path for omission in self.omissions})
+        reasons = "; ".join(f"{len(paths)} {reason}" for reason, paths in sorted(runs.items()))
+        return f"Left out: {total} {'run' if total == 1 else 'runs'}: {reasons}."
+
+
+def build(
+    records: Iterable[Record],
+    *,
+    suite: str | None = None,
+    protocol: str | None = None,
+    models: Sequence[str] | None = None,
+    metric: Metric = "word_accuracy",
+    reported: bool = False,
+) -> Report:
+    """One table per suite and protocol, real suites first; rendered and real never share one.
+
+    Args:
+        records: the runs to choose from.
+        suite: a suite's name, shown with reported figures alone where nothing is measured; otherwise the largest suites that hold a measured split, and a table
+            for the splits of no suite.
+        protocol: only this one.
+        models: only these names.
+        metric: what the cells show.
+        reported: whether figures printed in papers stand below the measured rows.
+
+    Raises:
+        StrbenchError: the suite, the protocol or a model is unknown.
+    """
+    runs = list(records)
+    suites: Mapping[str, SuiteLike] = registry.table("suites")
+    if suite is not None and suite not in suites:
+        raise unknown_name("suite", suite, suites, hint="See: strbench list suites")
+    for name in models or ():
+        known = {record.name for record in runs}
+        if name not in known and not reported:
+            raise unknown_name("model among the run records", name, known or {"none"})
+    selection = select(runs, protocol=protocol, models=models)
+    protocols = sorted({entry.score.protocol for entry in selection.entries})
+    if protocol is not None and not protocols and runs:
+        known = {score.protocol for record in runs for score in record.scores}
+        if known and protocol not in known:
+            raise unknown_name("protocol among the run records", protocol, known)
+    figures = [f for f in load_reported() if f.split] if reported else []
+    if models is not None:
+        figures = [figure for figure in figures if figure.method in models]
+    tables: list[Table] = []
+    for name in protocols:
+        entries = [entry for entry in selection.entries if entry.score.protocol == name]
+        for key, chosen in _chosen(suites, suite, entries):
+            tables.append(_table(key, chosen, name, entries, metric=metric, figures=figures))
+    if suite is not None and not tables and figures and not suites[suite].rendered:
+        table = _table(suite, suites[suite], AS_PRINTED, [], metric=metric, figures=figures)
+        tables += [table] if table.lines else []
+    tables.sort(key=lambda table: table.rendered)
+    omissions = selection.omissions
+    if suite is not None:
+        splits = set(suites[suite].splits)
+        omissions = [
+            o for o in omissions if _splits_of(o, runs) & splits or not _splits_of(o, runs)
+        ]
+    return Report(tuple(tables), tuple(omissions))
+
+
+def _splits_of(omission: Omission, records: Sequence[Record]) -> set[str]:
+    if omission.split:
+        return {omission.split}
+    for record in records:
+        if record.path == omission.path:
+            return {s.split for s in record.scores} | {d.split for d in record.data}
+    return set()
+
+
+@dataclass(frozen=True)
+class _Other:
+    """The splits that no suite holds, in one table."""
+
+    title: str
+    splits: tuple[str, ...]
+    rendered: bool
+    note: str = ""
+
+
+def _chosen(
+    suites: Mapping[str, SuiteLike], suite: str | None, entries: Sequence[Entry]
+) -> list[tuple[str, SuiteLike]]:
+    measured = {entry.score.split: entry.score.rendered for entry in entries}
+    if suite is not None:
+        return [(suite, suites[suite])] if measured.keys() & set(suites[suite].splits) else []
+    chosen: list[tuple[str, SuiteLike]] = []
+    shown: set[str] = set()
+    for name, candidate in sorted(suites.items(), key=lambda item: -len(item[1].splits)):
+        fresh = measured.keys() & set(candidate.splits) - shown
+        if fresh:
+            chosen.append((name, candidate))
+            shown |= fresh
+    for rendered in (False, True):
+        rest = sorted(
+            s for s, is_drawn in measured.items() if s not in shown and is_drawn is rendered
+        )
+        if rest:
+            title = "Rendered sets of no suite" if rendered else "Sets of no suite"
+            chosen.append(("", _Other(title, tuple(rest), rendered)))
+    return chosen
+
+
+def _table(
+    name: str,
+    suite: SuiteLike,
+    protocol: str,
+    entries: Sequence[Entry],
+    *,
+    metric: Metric,
+    figures: Sequence[Figure],
+) -> Table:
+    splits = suite.splits
+    here = [entry for entry in entries if entry.score.split in splits]
+    for entry in here:
+        if entry.score.rendered is not suite.rendered:
+            raise StrbenchError(
+                f"{entry.record.path} calls {entry.score.split} "
+                f"{'rendered' if entry.score.rendered else 'real'}, but the suite {name or 'other'!r} "
+                f"holds {'rendered' if suite.rendered else 'real'} sets.",
+                hint="Rendered and real sets never share a table: move the record away.",
+            )
+    by_split = {split: [e for e in here if e.score.split == split] for split in splits}
+    leaders = {split: leader(rivals, metric) for split, rivals in by_split.items()}
+    lines: dict[str, dict[str, Cell]] = {}
+    for split, rivals in by_split.items():
+        for entry in rivals:
+            value = entry.value(metric)
+            if value is None:
+                continue
+            interval = entry.interval(metric)
+            lines.setdefault(entry.model, {})[split] = Cell(
+                value=value,
+                low=interval[0] if interval else None,
+                high=interval[1] if interval else None,
+                total=entry.total(metric),
+                n=entry.score.n,
+                is_bold=leaders[split].winner is entry,
+                run_id=entry.record.run_id,
+                signature=_signature(entry, metric),
+            )
+    columns = tuple(Column(s, by_split[s][0].score.n if by_split[s] else None) for s in splits)
+    measured = [
+        _averaged(Line(model, "measured", cells), columns) for model, cells in lines.items()
+    ]
+    # Rows with every column first, best first; the others below them by name.
+    measured.sort(key=lambda row: (row.weighted is None, -(row.weighted or 0.0), row.model))
+    if len(columns) == 1:
+        measured.sort(key=lambda row: -row.cells[splits[0]].value)
+    quoted = [] if suite.rendered else _reported_lines(figures, splits, metric, here)
+    notes = [suite.note] if suite.note else []
+    if measured and any(len(rivals) > 1 for rivals in by_split.values()):
+        notes.append(_tie_note(frozenset().union(*(leaders[s].methods for s in splits))))
+    if quoted:
+        notes.append(
+            "Reported rows are printed figures under their own papers' protocols; they take no part "
+            "in order, averages, ties or bold."
+        )
+    signatures = tuple(dict.fromkeys(_signature(e, metric) for s in splits for e in by_split[s]))
+    return Table(
+        suite=name,
+        title=_title(suite),
+        protocol=protocol,
+        metric=metric,
+        rendered=suite.rendered,
+        columns=columns,
+        lines=tuple(measured + quoted),
+        signatures=signatures,
+        notes=tuple(notes),
+    )
+
+
+def _signature(entry: Entry, metric: Metric) -> str:
+    """The signature of the figure shown: a record holds that of its word accuracy."""
+    text = entry.score.signature
+    return text if metric == "word_accuracy" else f"1-ned|{text.removeprefix('wacc|')}"
+
+
+def _title(suite: SuiteLike) -> str:
+    is_said = not suite.rendered or "rendered" in suite.title.lower()
+    return suite.title if is_said else f"{suite.title} (rendered)"
+
+
+def _averaged(line: Line, columns: Sequence[Column]) -> Line:
+    """The line with both averages where it has every column of a table of several."""
+    if len(columns) < 2 or any(column.split not in line.cells for column in columns):
+        return line
+    cells = [line.cells[column.split] for column in columns]
+    totals = [cell.total for cell in cells if cell.total is not None]
+    sizes = [cell.n for cell in cells if cell.n is not None]
+    return Line(
+        model=line.model,
+        source=line.source,
+        cells=line.cells,
+        weighted=sum(totals) / sum(sizes),
+        plain=sum(cell.value for cell in cells) / len(cells),
+    )
+
+
+def _reported_lines(
+    figures: Sequence[Figure], splits: Sequence[str], metric: Metric, here: Sequence[Entry]
+) -> list[Line]:
+    # Printed figures count letters and digits without case: nothing else may stand above them.
+    if not all(
+        {"case:lower", "chars:36"} <= set(entry.score.signature.split("|")) for entry in here
+    ):
+        return []
+    lines: dict[tuple[str, str], dict[str, Cell]] = {}
+    for figure in figures:
+        if figure.split in splits and figure.metric == metric:
+            key = (figure.label, f"reported, {figure.citation}")
+            cell = Cell(value=float(figure.value) / 100, printed=figure.value)
+            lines.setdefault(key, {})[figure.split] = cell
+    return [Line(model, source, cells) for (model, source), cells in sorted(lines.items())]
+
+
+def _tie_note(methods: frozenset[str]) -> str:
+    named = [m for m in ("paired test", "overlapping intervals") if m in methods]
+    return (
+        "Bold: the best of a column where no other row ties with it; ties by "
+        f"{' and, where prediction files are not at hand, by '.join(named)} (95 %)."
+    )
+
+
+def metric_title(metric: Metric) -> str:
+    """What a caption calls the metric: ``Acc`` or ``1-NED``, in percent."""
+    return f"{METRICS[metric]} (%)"

@@ -1,0 +1,237 @@
+"""Predictions -> scores -> a run record: what ``eval`` and ``score`` do, and notebooks too."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from strbench import records
+from strbench.errors import DATA, StrbenchError
+from strbench.home import home
+from strbench.loading import resize_name
+from strbench.metrics.recognition import WordScores, ladder, score_words
+from strbench.models import Loaded
+from strbench.predict import PredictionRun, predict
+from strbench.predictions import Predictions, align
+from strbench.protocols import Protocol, protocol, signature
+from strbench.stats import bootstrap_interval
+from strbench.store import Split
+
+UNKNOWN_RESIZE = "unknown"  # predictions from outside: nobody told how images were resized
+
+
+def score_split(
+    predictions: Predictions, split: Split, rule: Protocol, *, limit: int | None = None
+) -> WordScores:
+    """The outcome of every sample of a split.
+
+    Raises:
+        StrbenchError: a sample has no prediction or no label, or an id is unknown or repeated.
+    """
+    ids = split.ids if limit is None else split.ids[:limit]
+    labels = split.labels[: len(ids)]
+    unlabelled = [id_ for id_, label in zip(ids, labels, strict=True) if label is None]
+    if unlabelled:
+        raise StrbenchError(
+            f"{split.name}: {len(unlabelled)} samples have no label, for example {unlabelled[0]}.",
+            hint="Only labelled splits can be scored; to read it, use: strbench predict",
+            exit_code=DATA,
+        )
+    scores = score_words(labels, align(predictions, ids), rule.policy)
+    if rule.scores_all and scores.n != len(ids):
+        raise RuntimeError(f"{rule.name} scored {scores.n} of {len(ids)} samples of {split.name}")
+    return scores
+
+
+def make_score(
+    predictions: Predictions,
+    split: Split,
+    rule: Protocol,
+    *,
+    resize: str = UNKNOWN_RESIZE,
+    path: Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> tuple[records.Score, WordScores]:
+    """The entry of a run record for one split, and the outcome of every sample behind it."""
+    scores = score_split(predictions, split, rule, limit=limit)
+    kept = scores.kept
+    groups = [group for group, keep in zip(split.groups, kept, strict=False) if keep]
+    clusters = groups if groups and None not in groups else None
+    correct = scores.correct[kept]
+    similarity = scores.similarity[kept]
+    accuracy = bootstrap_interval(correct, groups=clusters, seed=seed)
+    closeness = bootstrap_interval(similarity, groups=clusters, seed=seed)
+    ids = split.ids if limit is None else split.ids[:limit]
+    texts = align(predictions, ids)
+    entry = records.Score(
+        split=split.name,
+        fingerprint=split.fingerprint,
+        n=scores.n,
+        protocol=rule.name,
+        signature=signature(
+            rule, split.name, scores.n, split.fingerprint, split.manifest.labels, resize
+        ),
+        rendered=split.manifest.rendered,
+        word_accuracy=records.Accuracy(
+            correct=scores.n_correct, n=scores.n, low=accuracy.low, high=accuracy.high
+        ),
+        one_minus_ned=records.Similarity(
+            sum=round(scores.similarity_sum, 6), n=scores.n, low=closeness.low, high=closeness.high
+        ),
+        ladder=ladder(split.labels[: len(ids)], texts),
+        predictions=records.stored(path) if path is not None else None,
+    )
+    return entry, scores
+
+
+def evaluate(
+    loaded: Loaded,
+    splits: Sequence[Split],
+    *,
+    rule: str = "strbench-36",
+    suite: str = "",
+    batch_size: int = 0,
+    limit: int | None = None,
+    records_folder: Path | None = None,
+    on_batch: Callable[[str, int, int], None] | None = None,
+) -> records.Record:
+    """The finished record of one model read and scored on some splits.
+
+    Predictions go to ``<home>/predictions/<model>/``; a run that was cut short continues there.
+
+    Raises:
+        StrbenchError: whatever reading, aligning or scoring raises; the record then says ``error``.
+    """
+    import importlib
+
+    chosen = protocol(rule)
+    environment: dict[str, Any] = {"batch_size": batch_size or "auto"}
+    device = getattr(loaded.recognizer, "device", None)
+    if device is not None:
+        devices = importlib.import_module("strbench.devices")
+        environment |= {
+            "device": devices.device_name(device),
+            "dtype": str(getattr(loaded.recognizer, "dtype", None) or "float32").split(".")[-1],
+        }
+    with records.start(
+        kind="eval",
+        name=loaded.name,
+        records=records_folder,
+        protocol=chosen.name,
+        config={"suite": suite, "resize": resize_name(loaded.card), "notes": loaded.card.notes},
+        data=[_data(split) for split in splits],
+        weights=records.stored(Path(loaded.weights["path"]), sha256=loaded.weights["sha256"])
+        if loaded.weights
+        else None,
+        parents=loaded.parents,
+        limit=limit,
+        environment=environment,
+    ) as record:
+        entries: list[records.Score] = []
+        failures: dict[str, int] = {}
+        seconds = 0.0
+        read = 0
+        for split in splits:
+            run, path = read_split(
+                loaded, split, batch_size=batch_size, limit=limit, on_batch=on_batch
+            )
+            entry, scores = make_score(
+                run.predictions,
+                split,
+                chosen,
+                resize=resize_name(loaded.card),
+                path=path,
+                limit=limit,
+            )
+            entries.append(entry)
+            empty = sum(not text for text in run.predictions.texts)
+            _count(failures, "empty prediction", empty)
+            _count(failures, "dropped by the protocol", scores.n_dropped)
+            seconds += run.seconds
+            read += run.read
+        record.finish(
+            scores=entries,
+            failures=failures,
+            cost={
+                "seconds": round(seconds, 2),
+                "read": read,
+                "images_per_second": round(read / seconds, 1) if seconds else None,
+            },
+        )
+    return record
+
+
+def read_split(
+    loaded: Loaded,
+    split: Split,
+    *,
+    batch_size: int = 0,
+    limit: int | None = None,
+    output: Path | None = None,
+    on_batch: Callable[[str, int, int], None] | None = None,
+) -> tuple[PredictionRun, Path]:
+    """The model's predictions on a split, and the file they are in."""
+    if output is None:
+        stem = f"{split.name.replace('/', '.')}@{split.fingerprint[:8]}"
+        if limit is not None:
+            stem += f".first{limit}"
+        folder = loaded.name.replace("/", "_").replace(":", "_")
+        output = home() / "predictions" / folder / f"{stem}.parquet"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    run = predict(
+        loaded.recognizer,
+        split,
+        output,
+        key=loaded.key,
+        batch_size=batch_size,
+        limit=limit,
+        on_batch=(lambda done, total: on_batch(split.name, done, total)) if on_batch else None,
+    )
+    return run, output
+
+
+def score_file(
+    path: Path,
+    predictions: Predictions,
+    split: Split,
+    *,
+    name: str,
+    rule: str = "strbench-36",
+    resize: str = UNKNOWN_RESIZE,
+    records_folder: Path | None = None,
+) -> records.Record:
+    """The finished record of predictions that came from outside."""
+    chosen = protocol(rule)
+    begun = time.monotonic()
+    with records.start(
+        kind="score",
+        name=name,
+        records=records_folder,
+        protocol=chosen.name,
+        config={"predictions": path.name},
+        data=[_data(split)],
+    ) as record:
+        entry, scores = make_score(predictions, split, chosen, resize=resize, path=path)
+        failures: dict[str, int] = {}
+        _count(failures, "empty prediction", sum(not text for text in predictions.texts))
+        _count(failures, "dropped by the protocol", scores.n_dropped)
+        seconds = round(time.monotonic() - begun, 3)
+        record.finish(scores=[entry], failures=failures, cost={"seconds": seconds})
+    return record
+
+
+def _data(split: Split) -> records.Data:
+    return records.Data(
+        split=split.name,
+        n=split.n,
+        fingerprint=split.fingerprint,
+        labels=split.manifest.labels,
+    )
+
+
+def _count(failures: dict[str, int], reason: str, count: int) -> None:
+    if count:
+        failures[reason] = failures.get(reason, 0) + count

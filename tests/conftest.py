@@ -1,0 +1,28 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SHARED = Path(os.environ.get("STRBENCH_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images, annotations and oracles; tests that need it skip without it."""
+    if not (SHARED / "real").is_dir():
+        pytest.skip(f"real data and oracles are not at {SHARED} (set STRBENCH_SHARED)")
+    return SHARED
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty strbench home of this test alone."""
+    path = tmp_path / "home"
+    monkeypatch.setenv("STRBENCH_HOME", str(path))
+    return path
