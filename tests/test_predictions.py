@@ -28,7 +28,9 @@ tricky = st.sampled_from(
     ["", "null", "NaN", "007", '"', "a,b", ' "x" ', "\u2028", "\x85", "id", "text"]
 )
 confidence = st.none() | st.floats(0, 1)
-quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def rows(text: st.SearchStrategy[str]) -> st.SearchStrategy[list[tuple[str, str, float | None]]]:
@@ -153,7 +155,7 @@ def test_parquet_columns(tmp_path: Path) -> None:
     with pytest.raises(StrbenchError, match="row 2: the text of 2 must be text, found null"):
         read_predictions(path)
     polars.DataFrame({"id": ["1"], "text": [2024]}).write_parquet(path)
-    with pytest.raises(StrbenchError, match="row 1: .* found 2024"):
+    with pytest.raises(StrbenchError, match=r"row 1: .* found 2024"):
         read_predictions(path)
     polars.DataFrame({"id": ["1"], "label": ["a"]}).write_parquet(path)
     with pytest.raises(StrbenchError, match="for the text, found 'id', 'label'"):
@@ -203,6 +205,7 @@ def readings(*ids: str) -> Predictions:
     return Predictions(list(ids), [f"text of {i}" for i in ids], [None] * len(ids))
 
 
+@settings(deadline=None)
 @given(st.permutations(["a.png", "b.png", "sub/c.png", "d"]))
 def test_order_of_rows_does_not_matter(ids: list[str]) -> None:
     assert align(readings(*ids), sorted(ids)) == [f"text of {i}" for i in sorted(ids)]
@@ -245,7 +248,7 @@ def test_lmdb_keys_mean_themselves_where_samples_are_called_so() -> None:
     split = ["image-000000002", "image-000000001"]
     assert positions(readings("image-000000001", "image-000000002"), split) == [1, 0]
     with pytest.raises(StrbenchError, match="for no sample"):
-        positions(readings("image-000000001", "image-000000003"), ["image-000000001", "x"])
+        positions(readings("image-000000009", "image-000000002"), ["image-000000009", "x"])
     # An adopted LMDB has nine digits for ids; its keys are understood.
     assert positions(readings("image-000000001"), ["000000001"]) == [0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strbench.errors import StrbenchError
@@ -64,6 +64,7 @@ def test_the_line() -> None:
     ).startswith("1-ned|")
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(METRICS),
     st.sampled_from(sorted(PROTOCOLS)),

@@ -19,9 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from strbench import glyphs, rendered
+from strbench import rendered
 from strbench.errors import StrbenchError
-from strbench.glyphs import (
+from strbench.loading import decode
+from strbench.rendered import RENDERED_SPLITS, RenderConfig, draw_word, encode_png, glyphs
+from strbench.rendered.glyphs import (
     FOLDER,
     REFERENCE_GLYPHS,
     SIZES,
@@ -31,12 +33,10 @@ from strbench.glyphs import (
     is_caps_only,
     set_line,
 )
-from strbench.loading import decode
-from strbench.occluding import occluder
-from strbench.rendered import RENDERED_SPLITS, RenderConfig, draw_word, encode_png
+from strbench.rendered.occluding import occluder
+from strbench.rendered.warping import Pose, place
+from strbench.rendered.wordlist import SIGNS, Draws, draw_text, key, side_of, words
 from strbench.store import find_split
-from strbench.warping import Pose, place
-from strbench.wordlist import SIGNS, Draws, draw_text, key, side_of, words
 
 # sha256 over shape, pixels and label of images 0 to 11, seed 0. A change here changes every rendered
 # score: note it under "Scores" in the changelog.

@@ -80,7 +80,7 @@ def test_samples_without_a_group_are_their_own() -> None:
 
 
 @given(st.permutations(range(40)), st.integers(0, 5))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_order_does_not_matter_and_the_seed_decides(order: list[int], seed: int) -> None:
     values, groups = NED[:40], PHOTOS[:40]
     shuffled, names = values[order], [groups[i] for i in order]
@@ -104,6 +104,7 @@ def test_extremes() -> None:
         bootstrap_interval([1, 0], groups=["a"])
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_solves_its_equation(counts: tuple[int, int]) -> None:
     correct, n = counts
@@ -125,6 +126,7 @@ def exact_p(b: int, c: int) -> float:
     return float(min(Fraction(1), 2 * tail))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_mcnemar_is_exact(b: int, c: int) -> None:
     first = [1] * b + [0] * c + [1, 0]
@@ -183,6 +185,7 @@ def test_averages() -> None:
         plain_average({})
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=8))
 def test_holm(p: dict[str, float]) -> None:
     corrected = holm(p)

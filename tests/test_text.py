@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strbench.errors import StrbenchError
@@ -104,6 +104,7 @@ def test_only_whole_words_of_letters_are_spotted() -> None:
     assert not letters & set("0^_'.·×÷ \t中" + "ǀ" + "ʀ" + "\u0385" + "Ѐ")
 
 
+@settings(deadline=None)
 @given(words)
 def test_normalising_many_is_normalising_each(word: str) -> None:
     texts = [word, "", "x" + word, word.replace("\n", "")]

@@ -66,7 +66,7 @@ def test_logits_at_the_published_size() -> None:
 
 @pytest.mark.parametrize(
     ("size", "charset", "shape"),
-    [("micro", "36", (2, 16, 37)), ("mini", "36", (2, 32, 37)), ("micro", "94", (2, 16, 98))],
+    [("micro", "36", (2, 16, 37)), ("mini", "36", (2, 16, 37)), ("micro", "94", (2, 16, 98))],
 )
 def test_logits_of_our_own_sizes(size: str, charset: str, shape: tuple[int, ...]) -> None:
     module = built(replace(SMOKE, size=size, charset=charset))
@@ -122,7 +122,7 @@ def test_words_that_16_frames_cannot_spell_are_unusable(label: str, usable: bool
 
 
 def test_words_of_24_characters_are_unusable() -> None:
-    wide = replace(SMOKE, size="mini")
+    wide = replace(SMOKE, size="tiny")
     batch = views(["ab" * 12, "ab" * 11 + "c"], wide)
     assert batch["usable"].tolist() == [False, True]
     assert batch["lengths"].tolist() == [0, MAX_LABEL]

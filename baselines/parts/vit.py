@@ -41,7 +41,7 @@ SIZES: dict[str, Size] = {
     "small": Size(depth=12, dim=384, heads=6, patch=(4, 4), source=_DIG),
     # DiG-Base is 512 wide with 8 heads, not the 768 of the usual ViT-Base.
     "base": Size(depth=12, dim=512, heads=8, patch=(4, 4), source=_DIG),
-    "mini": Size(depth=6, dim=192, heads=3, patch=(8, 4), source=_OWN),
+    "mini": Size(depth=4, dim=128, heads=2, patch=(8, 8), source=_OWN),
     "micro": Size(depth=4, dim=64, heads=1, patch=(8, 8), source=_OWN),
 }
 

@@ -75,6 +75,20 @@ RECIPES: Mapping[str, Config] = {
     "paper": Config(),
     # Ours: 2.6 million images, sized for less than an hour on one GPU.
     "small": Config(size="tiny", batch_size=256, epochs=0, steps=10_000, warmup_steps=500),
+    # Ours: a quarter of an hour of two CPU cores.
+    "cpu-hour": Config(
+        size="mini",
+        batch_size=128,
+        epochs=0,
+        steps=900,
+        warmup_steps=50,
+        lr=1.5e-3,
+        lr_batch=0,
+        projector_hidden=512,
+        projector_out=128,
+        pix_projector_hidden=256,
+        pixel_hidden=128,
+    ),
     # Ours: narrow heads and a high learning rate, for a CPU and under a minute.
     "smoke": Config(
         size="micro",

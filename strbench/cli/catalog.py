@@ -201,7 +201,8 @@ def _find_engine(name: str) -> dict[str, Any] | None:
 def _find_dataset(name: str) -> dict[str, Any] | None:
     if name not in registry.names("datasets"):
         return None
-    return asdict(registry.load("datasets", name))
+    described: dict[str, Any] = registry.load("datasets", name).describe()
+    return described
 
 
 def _find_in_table(rows: Any) -> Any:

@@ -23,8 +23,8 @@ from strbench.fetch import file_sha256
 from strbench.store import (
     Manifest,
     Split,
-    _count_samples,
     adopt_lmdb,
+    count_samples,
     split_directory,
     write_split,
 )
@@ -123,7 +123,7 @@ def _official(tree: Tree, spec: Spec) -> bool:
 def _named_lmdb(tree: Tree, spec: Spec, split: SplitSpec, *, alone: bool) -> _Plan | None:
     names = {split.name.replace("/", "_").lower(), *(f.lower() for f in split.folders)}
     fitting = [p for p in tree.lmdbs if p.name.lower() in names]
-    counted = [(p, _count_samples(p)) for p in fitting]
+    counted = [(p, count_samples(p)) for p in fitting]
     right = [(p, n) for p, n in counted if n == split.n]
     if len(right) > 1:
         raise fault(
@@ -146,7 +146,7 @@ def _lmdb_by_count(tree: Tree, spec: Spec, wanted: Sequence[SplitSpec]) -> _Plan
             f"Name the one to use: strbench data import {wanted[0].name} {tree.lmdbs[0]}",
         )
     path = tree.lmdbs[0]
-    chosen = _by_count(wanted, n := _count_samples(path), str(path))
+    chosen = _by_count(wanted, n := count_samples(path), str(path))
     for other in spec.splits:
         if other.n == n and other.name != chosen.name and path.name.lower() in other.folders:
             raise fault(
@@ -243,7 +243,7 @@ def _generic(tree: Tree, spec: Spec, wanted: Sequence[SplitSpec]) -> _Plan:
 def _own(tree: Tree, name: str, unlabelled: bool) -> _Plan:
     if len(tree.lmdbs) == 1 and not tree.images:
         path = tree.lmdbs[0]
-        spec = SplitSpec(name=name, n=_count_samples(path), about="")
+        spec = SplitSpec(name=name, n=count_samples(path), about="")
         if not unlabelled:
             return _lmdb_plan(tree, spec, path, spec.n)
         dataset, _, split = name.partition("/")

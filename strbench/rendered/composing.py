@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from strbench import scenery
 from strbench.errors import StrbenchError, unknown_name
-from strbench.glyphs import (
+from strbench.rendered import scenery
+from strbench.rendered.glyphs import (
     FAMILIES,
     SCRIPTS,
     SIZES,
@@ -27,9 +27,9 @@ from strbench.glyphs import (
     is_caps_only,
     set_line,
 )
-from strbench.occluding import occluder
-from strbench.warping import Pose, place
-from strbench.wordlist import SIGNS, Draws, Kind, words
+from strbench.rendered.occluding import occluder
+from strbench.rendered.warping import Pose, place
+from strbench.rendered.wordlist import SIGNS, Draws, Kind, words
 
 KINDS: tuple[tuple[Kind, float], ...] = (
     ("word", 0.76),

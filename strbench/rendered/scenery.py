@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from strbench.wordlist import Draws
+from strbench.rendered.wordlist import Draws
 
 Planes = npt.NDArray[np.int16]  # (3, H, W)
 Colour = tuple[int, int, int]

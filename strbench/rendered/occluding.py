@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from strbench.glyphs import Line, Mask
-from strbench.wordlist import Draws
+from strbench.rendered.glyphs import Line, Mask
+from strbench.rendered.wordlist import Draws
 
 
 def occluder(draws: Draws, line: Line, word: str, level: Literal["weak", "heavy"]) -> Mask:

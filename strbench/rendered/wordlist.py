@@ -24,7 +24,7 @@ T = TypeVar("T")
 Kind = Literal["word", "number", "price", "code", "punctuated"]
 
 SIGNS = "".join(map(chr, range(33, 127)))  # the 94 printable ASCII signs
-LIST = Path(__file__).parent / "words" / "english.txt"  # from SCOWL; see LICENSE.txt beside it
+LIST = Path(__file__).parents[1] / "words" / "english.txt"  # from SCOWL; see LICENSE.txt beside it
 _TEST_SHARE = 26  # of 256: keys whose hash begins with a byte below this are test keys
 _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _ROUNDS = 50  # kinds tried

@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from strbench.errors import DATA, StrbenchError
-from strbench.wordlist import SIGNS
+from strbench.rendered.wordlist import SIGNS
 
 Mask = npt.NDArray[np.uint8]  # (H, W), coverage 0 to 255
 
-FOLDER = Path(__file__).parent / "fonts"
+FOLDER = Path(__file__).parents[1] / "fonts"
 SIZES = (14, 20, 28, 40, 56)  # pixels per em at which glyphs are drawn; scaling does the rest
 STYLES = ("serif", "sans", "mono", "handwriting", "display")
 

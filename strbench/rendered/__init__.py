@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from strbench.composing import RenderConfig, compose, faces
 from strbench.errors import unknown_name
-from strbench.glyphs import REFERENCE_GLYPHS, file_digest, glyph_fingerprint
+from strbench.rendered.composing import RenderConfig, compose, faces
+from strbench.rendered.glyphs import REFERENCE_GLYPHS, file_digest, glyph_fingerprint
+from strbench.rendered.wordlist import Draws, Side, draw_text
 from strbench.types import Sample
-from strbench.wordlist import Draws, Side, draw_text
 
 if TYPE_CHECKING:
     from strbench.store import Split

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from strbench.glyphs import Line, Mask
+from strbench.rendered.glyphs import Line, Mask
 
 Floats = npt.NDArray[np.floating[Any]]  # float32 in fact
 
