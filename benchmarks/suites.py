@@ -89,7 +89,13 @@ SUITES: dict[str, Suite] = {
     ),
     "rendered-demo": Suite(
         title="Rendered words, the demo's",
-        splits=("rendered_demo/test",),
+        splits=(
+            "rendered_demo_regular/test",
+            "rendered_demo_irregular/test",
+            "rendered_demo_occluded_weak/test",
+            "rendered_demo_occluded_heavy/test",
+            "rendered_demo_handwritten/test",
+        ),
         note="3 to 6 signs, mild distortion: what a small model learns in minutes on a CPU.",
         rendered=True,
     ),

@@ -17,7 +17,7 @@ from typing import Any
 
 from strbench.home import home
 
-_PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnxruntime", "rapidocr", "pytesseract")
+_PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnxruntime", "rapidocr")
 
 
 def expand(path: str) -> Path:

@@ -230,6 +230,14 @@ def test_a_missing_package_of_rapidocr(monkeypatch: pytest.MonkeyPatch, package:
     assert caught.value.hint == "pip install 'strbench[ocr]'"
 
 
+def test_an_old_rapidocr(monkeypatch: pytest.MonkeyPatch) -> None:
+    if reason := rapidocr.is_available():
+        pytest.skip(reason)
+    monkeypatch.setattr(rapidocr, "version", lambda _: "3.9.2")
+    with pytest.raises(StrbenchError, match=r"rapidocr 3\.9\.2 is too old, 3\.10 or newer"):
+        rapidocr.build()
+
+
 def test_a_missing_tesseract(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert tesseract.is_available() == "the program tesseract is not on the PATH"

@@ -43,8 +43,12 @@ from strbench.store import find_split
 PINS = {
     "rendered/train": "a814bd28f7a4421a",
     "rendered/unlabelled": "42f9a11dfca5b658",
-    "rendered_demo/test": "de2e556aa77b9cbe",
-    "rendered_demo/train": "eaac679e2bf8d566",
+    "rendered_demo/train": "6669bb8c10a4ae81",
+    "rendered_demo_handwritten/test": "f256715939f08b7a",
+    "rendered_demo_irregular/test": "ea63ccc70ee7a069",
+    "rendered_demo_occluded_heavy/test": "f6db6a71a9849e67",
+    "rendered_demo_occluded_weak/test": "3dd95680caa6f022",
+    "rendered_demo_regular/test": "7a878a10f4cc5d0e",
     "rendered_handwritten/test": "5a1e23cebb58cb21",
     "rendered_irregular/test": "a8ee19b61ce9f9a9",
     "rendered_occluded_heavy/test": "fffc078793404e34",
@@ -249,9 +253,9 @@ def test_further_fonts_take_part_and_change_the_name(
     assert train.name.endswith("/train")
     assert "Cabin-Bold.otf" in train.manifest.notes[0]
     assert find_split(train.name, root=tmp_path / "data").n == 3
-    test = rendered.prepare("rendered_demo/test", tmp_path / "data", n=3)
-    assert test.name == "rendered_demo/test"
-    again = rendered.prepare("rendered_demo/test", tmp_path / "data", n=3, fonts=folder)
+    test = rendered.prepare("rendered_demo_regular/test", tmp_path / "data", n=3)
+    assert test.name == "rendered_demo_regular/test"
+    again = rendered.prepare("rendered_demo_regular/test", tmp_path / "data", n=3, fonts=folder)
     assert again.name not in (test.name, train.name)
     assert len(rendered.faces(RenderConfig(font_folder=str(folder)))) == len(bundled_faces()) + 2
 

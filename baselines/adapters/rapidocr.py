@@ -19,6 +19,7 @@ SVT test 603 of 647, CUTE80 265 of 288, ICDAR 2015 test (2077) 1641.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, files, version
@@ -34,6 +35,7 @@ from strbench.types import Card, Reading
 from .feeding import MAX_RATIO, Pixels, read_each, thread_count
 
 INSTALL = "pip install 'strbench[ocr]'"
+OLDEST = (3, 10)  # the version that was tried; 3.4 downloads a font before it reads its first crop
 
 
 def is_available() -> str | None:
@@ -43,6 +45,9 @@ def is_available() -> str | None:
         return f"the Python package {missing[0]} is not installed"
     if _model_path() is None:
         return "the installed rapidocr has no recognition model in its wheel"
+    found = version("rapidocr")
+    if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < OLDEST:
+        return f"rapidocr {found} is too old, {'.'.join(map(str, OLDEST))} or newer is needed"
     return None
 
 

@@ -280,7 +280,7 @@ def doctor(as_json: Json = False) -> None:
         except StrbenchError as error:
             broken[name] = str(error)
     packages = ("numpy", "pillow", "polars", "pandas", "lmdb", "rapidfuzz", "safetensors")
-    extras = ("simplejpeg", "scipy", "rapidocr", "onnxruntime", "pytesseract", "tensorboard")
+    extras = ("simplejpeg", "scipy", "rapidocr", "onnxruntime", "tensorboard")
     document = {
         "strbench": __version__,
         "python": platform.python_version(),

@@ -26,8 +26,12 @@ _SPLITS = (
     SplitSpec(name="rendered_occluded_weak/test", n=500, about="one sign crossed by a stroke"),
     SplitSpec(name="rendered_occluded_heavy/test", n=500, about="one sign mostly hidden"),
     SplitSpec(name="rendered_handwritten/test", n=500, about="handwriting fonts on paper"),
-    SplitSpec(name="rendered_demo/train", n=20_000, about="3 to 6 signs, mild; any number"),
-    SplitSpec(name="rendered_demo/test", n=500, about="3 to 6 signs, mild distortion"),
+    SplitSpec(name="rendered_demo/train", n=20_000, about="3 to 5 signs, dark, two fonts"),
+    SplitSpec(name="rendered_demo_regular/test", n=500, about="the same, words not trained on"),
+    SplitSpec(name="rendered_demo_irregular/test", n=200, about="the same, rotated or curved"),
+    SplitSpec(name="rendered_demo_occluded_weak/test", n=200, about="the same, one sign crossed"),
+    SplitSpec(name="rendered_demo_occluded_heavy/test", n=200, about="the same, one sign hidden"),
+    SplitSpec(name="rendered_demo_handwritten/test", n=200, about="the same in handwriting"),
 )
 
 SPEC = Spec(

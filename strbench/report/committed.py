@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def committed_folder() -> Path:
 def committed_tables() -> dict[str, str]:
     """File name -> Markdown of every table that the packaged records give."""
     folder = committed_folder()
-    report = build(load_all(folder) if folder.is_dir() else [])
+    report = build(load_all(folder) if folder.is_dir() else [], paired=False)
     text = markdown(report, intervals=True) or "No run records are committed yet.\n"
     return {name: f"{opening}\n{text}" for name, opening in TABLES.items()}
 
@@ -37,3 +38,8 @@ def write_tables(folder: Path) -> list[Path]:
         write_atomically(path, text)
         paths.append(path)
     return paths
+
+
+if __name__ == "__main__":
+    for written in write_tables(Path(sys.argv[1])):
+        print(f"wrote {written}")

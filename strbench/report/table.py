@@ -123,17 +123,21 @@ def build(
     models: Sequence[str] | None = None,
     metric: Metric = "word_accuracy",
     reported: bool = False,
+    paired: bool = True,
 ) -> Report:
     """One table per suite and protocol, real suites first; rendered and real never share one.
 
     Args:
         records: the runs to choose from.
-        suite: a suite's name, shown with reported figures alone where nothing is measured; otherwise the largest suites that hold a measured split, and a table
-            for the splits of no suite.
+        suite: a suite's name, shown with reported figures alone where nothing is measured;
+            otherwise the largest suites that hold a measured split, and a table for the splits of
+            no suite.
         protocol: only this one.
         models: only these names.
         metric: what the cells show.
         reported: whether figures printed in papers stand below the measured rows.
+        paired: look for ties with paired tests where prediction files and splits are at hand; the
+            tables that ship with strbench must not depend on that.
 
     Raises:
         StrbenchError: the suite, the protocol or a model is unknown.
@@ -159,9 +163,13 @@ def build(
     for name in protocols:
         entries = [entry for entry in selection.entries if entry.score.protocol == name]
         for key, chosen in _chosen(suites, suite, entries):
-            tables.append(_table(key, chosen, name, entries, metric=metric, figures=figures))
+            tables.append(
+                _table(key, chosen, name, entries, metric=metric, figures=figures, paired=paired)
+            )
     if suite is not None and not tables and figures and not suites[suite].rendered:
-        table = _table(suite, suites[suite], AS_PRINTED, [], metric=metric, figures=figures)
+        table = _table(
+            suite, suites[suite], AS_PRINTED, [], metric=metric, figures=figures, paired=paired
+        )
         tables += [table] if table.lines else []
     tables.sort(key=lambda table: table.rendered)
     omissions = selection.omissions
@@ -223,6 +231,7 @@ def _table(
     *,
     metric: Metric,
     figures: Sequence[Figure],
+    paired: bool,
 ) -> Table:
     splits = suite.splits
     here = [entry for entry in entries if entry.score.split in splits]
@@ -235,7 +244,7 @@ def _table(
                 hint="Rendered and real sets never share a table: move the record away.",
             )
     by_split = {split: [e for e in here if e.score.split == split] for split in splits}
-    leaders = {split: leader(rivals, metric) for split, rivals in by_split.items()}
+    leaders = {split: leader(rivals, metric, paired=paired) for split, rivals in by_split.items()}
     lines: dict[str, dict[str, Cell]] = {}
     for split, rivals in by_split.items():
         for entry in rivals:

@@ -18,8 +18,8 @@ class Leader:
     methods: frozenset[str] = frozenset()  # "paired test", "overlapping intervals"
 
 
-def leader(rivals: Sequence[Entry], metric: Metric) -> Leader:
-    """The single best of a column.
+def leader(rivals: Sequence[Entry], metric: Metric, *, paired: bool = True) -> Leader:
+    """The single best of a column; without ``paired`` no file is read and only intervals decide.
 
     A rival ties with the best if their values are equal, or if their intervals overlap (or one has
     none) and no paired test tells them apart. The test, Holm-corrected for its number of rivals,
@@ -34,7 +34,7 @@ def leader(rivals: Sequence[Entry], metric: Metric) -> Leader:
     if any(value == top for value, _ in others) or not near:
         winner = best if others[0][0] < top else None
         return Leader(winner, frozenset({"overlapping intervals"}))
-    tested, tied = _tested(best, near, metric)
+    tested, tied = _tested(best, near, metric) if paired else (0, False)
     methods = {"paired test"} if tested else set()
     if tested < len(near):
         methods.add("overlapping intervals")
