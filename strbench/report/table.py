@@ -89,7 +89,7 @@ class Table:
 
     @property
     def has_averages(self) -> bool:
-        return len(self.columns) > 1 and any(line.is_measured for line in self.lines)
+        return any(line.weighted is not None for line in self.lines)
 
     @property
     def has_reported(self) -> bool:
@@ -164,11 +164,27 @@ def build(
         entries = [entry for entry in selection.entries if entry.score.protocol == name]
         for key, chosen in _chosen(suites, suite, entries):
             tables.append(
-                _table(key, chosen, name, entries, metric=metric, figures=figures, paired=paired)
+                _table(
+                    key,
+                    chosen,
+                    name,
+                    entries,
+                    metric=metric,
+                    figures=figures,
+                    paired=paired,
+                    whole=suite is not None,
+                )
             )
     if suite is not None and not tables and figures and not suites[suite].rendered:
         table = _table(
-            suite, suites[suite], AS_PRINTED, [], metric=metric, figures=figures, paired=paired
+            suite,
+            suites[suite],
+            AS_PRINTED,
+            [],
+            metric=metric,
+            figures=figures,
+            paired=paired,
+            whole=True,
         )
         tables += [table] if table.lines else []
     tables.sort(key=lambda table: table.rendered)
@@ -207,16 +223,17 @@ def _chosen(
     if suite is not None:
         return [(suite, suites[suite])] if measured.keys() & set(suites[suite].splits) else []
     chosen: list[tuple[str, SuiteLike]] = []
-    shown: set[str] = set()
-    for name, candidate in sorted(suites.items(), key=lambda item: -len(item[1].splits)):
-        fresh = measured.keys() & set(candidate.splits) - shown
-        if fresh:
-            chosen.append((name, candidate))
-            shown |= fresh
-    for rendered in (False, True):
-        rest = sorted(
-            s for s, is_drawn in measured.items() if s not in shown and is_drawn is rendered
+    left = set(measured)
+    while left:  # the suite that shows most of what is left, the smaller of two that show as much
+        name, best = max(
+            suites.items(), key=lambda item: (len(left & set(item[1].splits)), -len(item[1].splits))
         )
+        if not left & set(best.splits):
+            break
+        chosen.append((name, best))
+        left -= set(best.splits)
+    for rendered in (False, True):
+        rest = sorted(s for s, is_drawn in measured.items() if s in left and is_drawn is rendered)
         if rest:
             title = "Rendered sets of no suite" if rendered else "Sets of no suite"
             chosen.append(("", _Other(title, tuple(rest), rendered)))
@@ -232,8 +249,12 @@ def _table(
     metric: Metric,
     figures: Sequence[Figure],
     paired: bool,
+    whole: bool,
 ) -> Table:
-    splits = suite.splits
+    """The table of a suite: of all its sets, or without ``whole`` of those that were measured."""
+    measured_here = {entry.score.split for entry in entries}
+    missing = [] if whole else [s for s in suite.splits if s not in measured_here]
+    splits = tuple(s for s in suite.splits if s not in missing)
     here = [entry for entry in entries if entry.score.split in splits]
     for entry in here:
         if entry.score.rendered is not suite.rendered:
@@ -263,15 +284,18 @@ def _table(
                 signature=_signature(entry, metric),
             )
     columns = tuple(Column(s, by_split[s][0].score.n if by_split[s] else None) for s in splits)
-    measured = [
-        _averaged(Line(model, "measured", cells), columns) for model, cells in lines.items()
-    ]
+    measured = [Line(model, "measured", cells) for model, cells in lines.items()]
+    if not missing:
+        measured = [_averaged(line, columns) for line in measured]
     # Rows with every column first, best first; the others below them by name.
     measured.sort(key=lambda row: (row.weighted is None, -(row.weighted or 0.0), row.model))
     if len(columns) == 1:
         measured.sort(key=lambda row: -row.cells[splits[0]].value)
     quoted = [] if suite.rendered else _reported_lines(figures, splits, metric, here)
     notes = [suite.note] if suite.note else []
+    if missing:
+        names = ", ".join(Column(split, None).head for split in missing)
+        notes.append(f"Not measured: {names}; an average would need all sets of the suite.")
     if measured and any(len(rivals) > 1 for rivals in by_split.values()):
         notes.append(_tie_note(frozenset().union(*(leaders[s].methods for s in splits))))
     if quoted:
