@@ -22,6 +22,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 DEMO := STRBENCH_HOME="$(CURDIR)/.demo" $(BIN)/strbench
 
 demo: $(VENV)/.demo
+	$(DEMO) data draw rendered_demo/train --replace
 	$(DEMO) pretrain dig
 	$(DEMO) finetune vit-ctc --from dig-micro.smoke
 	$(DEMO) eval --suite rendered-demo --model vit-ctc-micro.smoke+dig --model rapidocr

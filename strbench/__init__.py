@@ -60,9 +60,12 @@ def evaluate(
         StrbenchError: an unknown name, a split that cannot be had, or a model that fails.
     """
     from strbench import models, registry, scoring
+    from strbench.errors import unknown_name
     from strbench.predict import card_of
 
     suites = registry.table("suites")
+    if suite not in suites and "/" not in suite:
+        raise unknown_name("suite or split", suite, suites, hint="See: strbench list suites")
     names = suites[suite].splits if suite in suites else (suite,)
     if isinstance(model, str):
         loaded = models.resolve(model)

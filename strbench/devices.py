@@ -24,11 +24,13 @@ def pick_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
         raise StrbenchError(
             f"{name!r} is not a device; expected auto, cpu, cuda or cuda:N.",
             hint="See: strbench doctor",
-        ) from error
+        )
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise StrbenchError(
@@ -37,6 +39,11 @@ def pick_device(name: str = "auto") -> torch.device:
             )
         if device.index is None:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        if device.index >= torch.cuda.device_count():
+            raise StrbenchError(
+                f"{device} was asked for, and there are {torch.cuda.device_count()} CUDA devices.",
+                hint="Devices count from cuda:0; see: strbench doctor",
+            )
         torch.cuda.set_device(device)
     return device
 
@@ -87,7 +94,7 @@ def training_memory_error(config: LoopConfig) -> StrbenchError:
     accumulate = 2 * config.accumulate
     return StrbenchError(
         f"The device is out of memory with batches of {config.batch_size} images.",
-        hint=f"Split each batch: --set accumulate={accumulate} (the run resumes with a new --name).",
+        hint=f"Split each batch and start anew: --set accumulate={accumulate} --replace",
         exit_code=DEVICE,
     )
 

@@ -31,11 +31,14 @@ class StrbenchError(Exception):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> StrbenchError:
-    """An error for an unknown name that lists the three nearest known ones.
+    """An error for an unknown name that lists the three nearest known ones, the nearest first.
 
-    >>> print(unknown_name("dataset", "cute", ["cute80", "svt"]).message)
-    No dataset is named 'cute'; near names: cute80.
+    >>> print(unknown_name("dataset", "cute", ["svt", "cute80"]).message)
+    No dataset is named 'cute'; near names: cute80, svt.
     """
-    names = sorted(known)
-    near = get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
-    return StrbenchError(f"No {kind} is named {name!r}; near names: {', '.join(near)}.", hint=hint)
+    names = sorted(set(known))
+    folded = {candidate.casefold(): candidate for candidate in names}
+    # A cutoff of 0 ranks all of them: with three names shown, a poor third does no harm.
+    near = [folded[n] for n in get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.0)]
+    listed = f"near names: {', '.join(near)}" if near else "there are none yet"
+    return StrbenchError(f"No {kind} is named {name!r}; {listed}.", hint=hint)

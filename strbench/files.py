@@ -10,16 +10,21 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from strbench.errors import DATA, StrbenchError
 
+# No room: the disk, the user's quota, or a limit on the size of a file.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-def disk_full(path: Path) -> StrbenchError:
+
+def disk_full(path: Path, reason: str = "") -> StrbenchError:
     """The error for a disk without room for ``path``; what was there before is untouched."""
     folder = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
     free = shutil.disk_usage(folder).free
     return StrbenchError(
-        f"The disk is full while writing {path} ({free / 1e6:.1f} MB free); nothing was kept of it.",
+        f"The disk is full or cannot be written: {path} ({free / 1e6:.1f} MB free"
+        f"{', ' + reason if reason else ''}); nothing was kept of it.",
         hint="Free some space, or set STRBENCH_HOME to another disk, and run the command again.",
         exit_code=DATA,
     )
@@ -54,8 +59,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise disk_full(path) from error
+        if error.errno in _NO_ROOM:
+            raise disk_full(path, os.strerror(error.errno)) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -80,14 +85,16 @@ def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with lock(folder.parent / f".{folder.name}.lock", what=str(folder)):
+        temporary = folder.parent / f".{folder.name}.new"
+        old = folder.parent / f".{folder.name}.old"
+        if old.exists() and not folder.exists():  # killed between the two renames below
+            old.rename(folder)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
         if folder.exists() and not replace:
             raise StrbenchError(
                 f"{folder} exists already.", hint="Add --replace to write it anew.", exit_code=DATA
             )
-        temporary = folder.parent / f".{folder.name}.new"
-        old = folder.parent / f".{folder.name}.old"
-        for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
         temporary.mkdir()
         try:
             yield temporary
@@ -97,12 +104,15 @@ def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
             temporary.rename(folder)
             _sync_folder(folder.parent)
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise disk_full(folder) from error
+            if error.errno in _NO_ROOM:
+                raise disk_full(folder, os.strerror(error.errno)) from error
             raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+            if folder.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            elif old.exists():
+                old.rename(folder)
 
 
 @contextmanager
@@ -113,17 +123,32 @@ def lock(path: Path, *, what: str) -> Iterator[None]:
         StrbenchError: another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with _locked(path, what) as file:
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _locked(path: Path, what: str) -> TextIO:
+    """The open lock file, held; one that its last owner removed meanwhile does not count."""
+    while True:
+        file = path.open("a+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                return file
         except BlockingIOError as error:
             file.seek(0)
             owner = file.read().strip() or "unknown"
+            file.close()
             raise StrbenchError(
                 f"{what} is being written by another process (number {owner}).",
                 hint="Wait for it to end and run the command again; it goes on where that one stopped.",
             ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+        except FileNotFoundError:
+            pass  # removed between the two looks at it
+        file.close()

@@ -8,6 +8,8 @@ field's; OpenCV's cubic differs from it by up to 96 grey levels on word crops an
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +26,32 @@ except ImportError:
 Pixels = NDArray[np.uint8]
 
 
+# Formats that word images come in; Pillow's others (PostScript, plug-ins) are never tried.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+
+# What Pillow's readers raise on damaged files: the first five were met on mutated files of each
+# format, the others are what their parsing can meet.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    Image.DecompressionBombError,
+    EOFError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+
 def decode(data: bytes) -> Pixels:
     """The image as uint8 (H, W, 3), RGB; EXIF orientation is never applied.
 
-    Transparency is dropped as Pillow's ``convert("RGB")`` drops it, palettes and grey are expanded.
+    Transparency is dropped as Pillow's ``convert("RGB")`` drops it, palettes and grey are expanded,
+    16-bit grey keeps its high byte.
 
     Raises:
         StrbenchError: empty, truncated or not an image; says which.
@@ -36,14 +60,21 @@ def decode(data: bytes) -> Pixels:
         raise StrbenchError("empty file (0 bytes)", exit_code=DATA)
     if simplejpeg is not None and data[:2] == b"\xff\xd8":
         try:
-            return np.asarray(simplejpeg.decode_jpeg(data, strict=True))
+            height, width = simplejpeg.decode_jpeg_header(data)[:2]
+            if height * width <= (Image.MAX_IMAGE_PIXELS or 0):
+                return np.asarray(simplejpeg.decode_jpeg(data, strict=True))
         except ValueError:
             pass  # CMYK, or damaged: Pillow decodes the first and names the second
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).split(" <_io")[0]
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.mode.startswith("I;16"):  # convert would clip at 255
+                grey = (np.asarray(image) >> 8).astype(np.uint8)
+                return np.repeat(grey[..., None], 3, axis=2)
+            if image.mode in ("I", "F"):
+                raise ValueError("32 bits a pixel; expected 1, 8 or 16 a channel")
+            return np.array(image.convert("RGB"))
+    except _DAMAGED as error:
+        reason = str(error).split(" <_io")[0] or type(error).__name__
         raise StrbenchError(f"not a readable image ({reason})", exit_code=DATA) from error
 
 
@@ -52,7 +83,7 @@ def stretch(pixels: Pixels, height: int, width: int) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(image)
+    return np.array(image)
 
 
 def prepare(data: bytes, card: Card) -> Pixels:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from strbench.errors import StrbenchError
 from strbench.types import Card
 
 
@@ -19,6 +21,11 @@ class WordBatch(NamedTuple):
     labels: list[str]  # B labels as annotated; "" where a sample has none
     seeds: Tensor  # (B,) int64, one seed an image: same seed, same view
 
+
+_NOT_NEGATIVE = (
+    "epochs", "steps", "lr", "lr_batch", "min_lr", "warmup_steps", "warmup_epochs",
+    "weight_decay", "eps", "clip_norm",
+)  # fmt: skip
 
 View = Callable[[WordBatch], dict[str, Tensor]]
 
@@ -45,6 +52,21 @@ class LoopConfig:
     clip_norm: float = 0.0  # 0: no clipping
     ema: float = 0.0  # decay of a moving average of the weights that is saved; 0: none
     precision: str = "auto"  # "auto": bf16 where the device has it, "fp32", "bf16"
+
+    def __post_init__(self) -> None:
+        """Refuses a value with which no run is possible."""
+        bounds: dict[str, tuple[float, float]] = {
+            **dict.fromkeys(("height", "width", "batch_size", "accumulate"), (1, math.inf)),
+            **dict.fromkeys(_NOT_NEGATIVE, (0, math.inf)),
+            **dict.fromkeys(("layer_decay", "ema"), (0, 1)),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                least = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+                raise StrbenchError(
+                    f"{name}={value!r}: expected {least}.", hint=f"--set {name}=..."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from strbench import registry
 from strbench.errors import DATA, StrbenchError, unknown_name
@@ -59,11 +60,14 @@ class Loaded:
     card: Card
     weights: dict[str, str] | None = None  # {"path", "sha256"}; None for outside engines
     parents: tuple[str, ...] = ()
+    # What the answers depend on besides the name. An object of unknown making is like no other, so
+    # that no other one's readings are taken for its own.
+    identity: str = field(default_factory=lambda: uuid4().hex)
 
     @property
     def key(self) -> str:
         """Identifies the model for a predictions journal."""
-        return f"{self.name}:{self.weights['sha256'] if self.weights else self.card.notes}"
+        return f"{self.name}:{self.weights['sha256'] if self.weights else self.identity}"
 
 
 def sha256_of(path: Path) -> str:
@@ -77,7 +81,11 @@ def save_run(directory: Path, tensors: dict[str, Tensor], info: RunInfo) -> dict
     import torch
     from safetensors.torch import save
 
-    whole = {name: value.detach().to("cpu").contiguous() for name, value in tensors.items()}
+    # Cloned, because safetensors refuses tensors that share memory, as tied weights do.
+    whole = {
+        name: value.detach().to("cpu").clone(memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+    }
     bad = [name for name, value in whole.items() if not torch.isfinite(value).all()]
     if bad:
         raise StrbenchError(
@@ -196,7 +204,7 @@ def resolve(name: str, *, device: str = "auto") -> Loaded:
     if engine in registry.names("engines"):
         build = registry.load("engines", engine)
         recognizer = build(argument) if argument else build()
-        return Loaded(name, recognizer, recognizer.card)
+        return Loaded(name, recognizer, recognizer.card, identity=recognizer.card.notes)
     if ":" in name and not Path(name).exists():
         return _load_callable(name)
     return _load_trained(name, device)
@@ -209,19 +217,27 @@ def _load_callable(name: str) -> Loaded:
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: the user's own file beside the shell prompt
     try:
-        build = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        source = import_module(module)
+        build = getattr(source, attribute)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise StrbenchError(
             f"{name!r} cannot be imported ({error}).",
             hint="Expected package.module:callable, importable from the current folder.",
         ) from error
+    if not callable(build):
+        raise StrbenchError(
+            f"{name} is a {type(build).__name__}; expected a callable that returns a recognizer.",
+            hint=f"def {attribute}(): return MyRecognizer()",
+        )
     recognizer = build()
-    if not isinstance(recognizer, Recognizer):
+    if isinstance(recognizer, type) or not isinstance(recognizer, Recognizer):
         raise StrbenchError(
             f"{name} returned a {type(recognizer).__name__} without a method read(images).",
             hint="See strbench.types.Recognizer.",
         )
-    return Loaded(name, recognizer, card_of(recognizer, name))
+    file = getattr(source, "__file__", None)
+    identity = sha256_of(Path(file)) if file else uuid4().hex
+    return Loaded(name, recognizer, card_of(recognizer, name), identity=identity)
 
 
 def _load_trained(name: str, device: str) -> Loaded:
@@ -253,7 +269,7 @@ def _load_trained(name: str, device: str) -> Loaded:
         method.card,
         name=info.name,
         trained_on=info.trained_on,
-        charset=config.charset,
+        charset=getattr(config, "charset", method.card.charset),
         height=config.height,
         width=config.width,
     )

@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from strbench.errors import DATA, StrbenchError
+from strbench.errors import DATA, DEVICE, StrbenchError
 from strbench.files import lock
 from strbench.loading import prepare
+from strbench.prediction_files import READERS
 from strbench.predictions import Predictions, write_predictions
 from strbench.store import Split
 from strbench.types import Card, Reading, Recognizer
@@ -61,34 +63,41 @@ def predict(
     Args:
         key: identifies the model (name and weights hash); with the split's fingerprint it decides
             whether a journal is continued.
-        batch_size: 0 lets the recognizer's ``batch_size`` decide, else 64; on a CUDA device it is
-            halved until a batch fits.
+        batch_size: 0 lets the recognizer's ``batch_size`` decide, else 64; where the device's memory
+            is too small it is halved until a batch fits.
         limit: read only the first samples; the record of such a run never enters a table.
         on_batch: called with (samples done, samples in all) after each batch.
 
     Raises:
         StrbenchError: the recognizer returns something other than one text an image, an image cannot
-            be read, or another process writes the same output.
+            be read, one image is too large for the device, another process writes the same output,
+            or the output's suffix names no format.
     """
+    if output.suffix.lower() not in READERS:
+        raise StrbenchError(
+            f"{output}: predictions are written as {', '.join(READERS)}.",
+            hint=f"-o {output.with_suffix('.jsonl')}",
+        )
     header = {"key": key, "fingerprint": split.fingerprint}
     journal = output.with_name(output.name + ".partial.jsonl")
     ids = split.ids if limit is None else split.ids[:limit]
+    wanted = set(ids)
     card = card_of(recognizer)
-    size = batch_size or int(getattr(recognizer, "batch_size", 64))
+    reader = _Reader(recognizer, card, batch_size or int(getattr(recognizer, "batch_size", 64)))
     begun = time.monotonic()
     with lock(output.with_name(f".{output.name}.lock"), what=str(output)):
-        done = _read_journal(journal, header)
+        done = {id_: r for id_, r in _read_journal(journal, header).items() if id_ in wanted}
         todo = [i for i, id_ in enumerate(ids) if id_ not in done]
         read = len(todo)
         with journal.open("a", encoding="utf-8") as file, ThreadPoolExecutor(2) as pool:
             if not done:
                 file.truncate(0)
                 file.write(json.dumps(header) + "\n")
-            for chunk, images in _prepared(split, todo, card, size, pool):
-                for i, reading in zip(chunk, _read(recognizer, images, card), strict=True):
+            for chunk, images in _prepared(split, todo, card, reader.size, pool):
+                for i, reading in zip(chunk, reader.read(images), strict=True):
                     done[ids[i]] = reading
                     line = [ids[i], reading.text, reading.confidence]
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    file.write(json.dumps(line) + "\n")
                 file.flush()
                 if on_batch is not None:
                     on_batch(len(done), len(ids))
@@ -101,7 +110,7 @@ def predict(
         )
         write_predictions(output, predictions)
         journal.unlink()
-    return PredictionRun(predictions, time.monotonic() - begun, read, size)
+    return PredictionRun(predictions, time.monotonic() - begun, read, reader.size)
 
 
 def _prepared(
@@ -133,57 +142,101 @@ def _prepared(
         yield chunk, images
 
 
-def _read(recognizer: Recognizer, images: list[np.ndarray], card: Card) -> list[Reading]:
-    try:
-        results: Sequence[Any] = recognizer.read(images)
-    except RuntimeError as error:
-        from strbench.devices import is_out_of_memory
+class _Reader:
+    """A recognizer whose answers are checked; ``size`` is the batch that the device could hold."""
 
-        if not is_out_of_memory(error) or len(images) == 1:
-            raise
-        half = len(images) // 2
-        return _read(recognizer, images[:half], card) + _read(recognizer, images[half:], card)
-    readings = [Reading(r) if isinstance(r, str) else r for r in results]
-    if len(readings) != len(images) or not all(_is_reading(r) for r in readings):
-        found = f"{len(readings)} results, the first {results[0]!r}" if len(results) else "nothing"
-        raise StrbenchError(
-            f"{card.name}.read: expected a text or (text, confidence) for each of {len(images)} "
-            f"images, found {found}.",
+    def __init__(self, recognizer: Recognizer, card: Card, size: int) -> None:
+        self.recognizer = recognizer
+        self.card = card
+        self.size = size
+
+    def read(self, images: list[np.ndarray]) -> list[Reading]:
+        readings: list[Reading] = []
+        while len(readings) < len(images):
+            part = images[len(readings) : len(readings) + self.size]
+            results = self._try(part)
+            if results is not None:
+                readings += self._checked(results, len(part))
+            elif len(part) > 1:
+                self.size = len(part) // 2
+            else:
+                raise StrbenchError(
+                    f"{self.card.name}: one image of {part[0].shape[1]} x {part[0].shape[0]} "
+                    "pixels does not fit in the device's memory.",
+                    hint="Use a smaller model, or --device cpu.",
+                    exit_code=DEVICE,
+                )
+        return readings
+
+    def _try(self, images: list[np.ndarray]) -> Any:
+        """What the recognizer returns; None where the device is out of memory."""
+        try:
+            results: Any = self.recognizer.read(images)
+        except RuntimeError as error:
+            from strbench.devices import is_out_of_memory
+
+            if not is_out_of_memory(error):
+                raise
+            return None  # outside of this block the failed batch's tensors are free again
+        if results is None:
+            raise self._wrong("nothing", len(images))
+        return results
+
+    def _checked(self, results: Any, n: int) -> list[Reading]:
+        if isinstance(results, str | bytes) or not isinstance(results, Sequence | np.ndarray):
+            raise self._wrong(f"a {type(results).__name__}", n)
+        readings = [_reading(result) for result in results]
+        if len(readings) != n:
+            raise self._wrong(f"{len(readings)} results", n)
+        if None in readings:
+            raise self._wrong(repr(results[readings.index(None)]), n)
+        return [reading for reading in readings if reading is not None]
+
+    def _wrong(self, found: str, n: int) -> StrbenchError:
+        return StrbenchError(
+            f"{self.card.name}.read: expected a list with a text or (text, confidence in [0, 1]) "
+            f"for each of {n} images, found {found}.",
             hint="See strbench.types.Recognizer.",
         )
-    return [Reading(*r) for r in readings]
 
 
-def _is_reading(value: Any) -> bool:
-    return (
-        isinstance(value, tuple)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and (value[1] is None or isinstance(value[1], (int, float)))
-    )
+def _reading(value: Any) -> Reading | None:
+    """The reading that a result stands for; None where it is none."""
+    if isinstance(value, str):
+        value = (value, None)
+    if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[0], str):
+        return None
+    text, confidence = str(value[0]), value[1]
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return None  # half a surrogate pair: no text, and no file could hold it
+    if confidence is None:
+        return Reading(text)
+    is_share = isinstance(confidence, Real) and 0 <= float(confidence) <= 1
+    return Reading(text, float(confidence)) if is_share else None
 
 
 def _read_journal(path: Path, header: dict[str, str]) -> dict[str, Reading]:
     """What a run cut short has read; nothing if the journal belongs to something else.
 
-    The last line may be half-written: it counts only if it parses.
+    A last line without its end is forgotten.
     """
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    whole, tail = lines[:-1], lines[-1]
+    whole, newline, tail = path.read_bytes().rpartition(b"\n")
+    if not newline:
+        return {}
     readings: dict[str, Reading] = {}
     try:
-        if not whole or json.loads(whole[0]) != header:
+        first, *lines = whole.split(b"\n")
+        if json.loads(first) != header:
             return {}
-        for line in whole[1:]:
+        for line in lines:
             id_, text, confidence = json.loads(line)
             readings[id_] = Reading(text, confidence)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise StrbenchError(
             f"{path} is damaged ({error}).", hint=f"rm '{path}'", exit_code=DATA
         ) from error
-    if tail:  # cut off while writing: forget that line
-        with path.open("rb+") as file:
-            file.truncate(len("\n".join(whole).encode()) + 1)
+    if tail:
+        os.truncate(path, len(whole) + 1)
     return readings

@@ -9,14 +9,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from strbench import models, records, registry
+from strbench.checkpoints import CHECKPOINT, LOG, TENSORBOARD
 from strbench.datasets import obtain
 from strbench.devices import autocast_type, device_name, pick_device
 from strbench.errors import PARTIAL, StrbenchError, unknown_name
@@ -26,7 +30,7 @@ from strbench.methods import LoopConfig, Method
 from strbench.settings import override
 from strbench.store import prepared_splits
 from strbench.streams import Portion, WordStream, parse_portions
-from strbench.train import CHECKPOINT, LOG, Ranks, TrainResult, fit, ranks, total_steps
+from strbench.train import Ranks, TrainResult, fit, ranks, total_steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +121,13 @@ def make_plan(
                     f"{split.name} has no labels, and {entry} is trained on labels.",
                     hint=f"Labelled splits at hand: {', '.join(prepared_splits())}",
                 )
-    default = f"{entry}-{config.size}.{recipe}"
+    if run_name is not None and (Path(run_name).name != run_name or run_name.startswith(".")):
+        raise StrbenchError(
+            f"--name {run_name!r}: expected the name of a folder under {home() / 'runs'}.",
+            hint="--name my-run",
+        )
+    size = getattr(config, "size", "")
+    default = f"{entry}{'-' if size else ''}{size}.{recipe}"
     if parent is not None:
         default += f"+{models.load_info(models.run_directory(parent)).entry}"
     if seed:
@@ -162,6 +172,11 @@ def default_data(
         split = "rendered/unlabelled" if kind == "methods" else "rendered/train"
     say(f"no --data: rendered words, {split}")
     if split not in prepared_splits():
+        if "RANK" in os.environ:
+            raise StrbenchError(
+                f"{split} is not prepared, and the ranks of torchrun must find it ready.",
+                hint=f"First, without torchrun: strbench data fetch {split}",
+            )
         obtain(split, say=say)
     return [split]
 
@@ -204,7 +219,7 @@ def execute(
     plan: Plan,
     *,
     replace: bool = False,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] | None = None,
     on_log: Callable[[int, int, dict[str, float]], None] | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> Path:
@@ -213,31 +228,23 @@ def execute(
     Raises:
         StrbenchError: everything that ``train.fit`` raises, or another process trains this run.
     """
-    torch.manual_seed(plan.seed)
-    module = plan.method.build(plan.config)
-    lineage: list[str] = []
-    parent_sha = ""
-    if plan.parent is not None:
-        info, _, tensors, weights = models.load_run(models.run_directory(plan.parent))
-        if plan.method.load_encoder is None:
-            raise StrbenchError(
-                f"{plan.entry} does not start from another run's weights.",
-                hint="Leave --from out.",
-            )
-        fresh = plan.method.load_encoder(module, tensors)
-        say(f"encoder from {info.name}; fresh there: {', '.join(fresh) or 'nothing'}")
-        lineage = [info.record, *info.parents]
-        parent_sha = weights["sha256"]
-    key = _key(plan, parent_sha)
+    say = say or _silent
     directory = plan.directory
     directory.mkdir(parents=True, exist_ok=True)
     with ranks(plan.device) as place, contextlib.ExitStack() as held:
         if place.is_first:
             held.enter_context(lock(directory / ".lock", what=f"The run {plan.name}"))
+            for half_written in directory.glob(".*.tmp"):  # by a process that was killed
+                half_written.unlink()
             if replace:
-                for old in (CHECKPOINT, LOG, models.WEIGHTS, models.RUN):
+                for old in (models.RUN, models.WEIGHTS, CHECKPOINT, LOG):
                     (directory / old).unlink(missing_ok=True)
+                shutil.rmtree(directory / TENSORBOARD, ignore_errors=True)
+        else:
+            say = _silent
         place.wait()
+        module, lineage, parent_sha = _build(plan, say)
+        key = _key(plan, parent_sha)
         if _is_finished(directory, key, plan.name):
             say(f"{plan.name} is finished already; --replace trains it anew")
             return directory / models.WEIGHTS
@@ -294,8 +301,28 @@ def execute(
                     "last": {name: round(value, 5) for name, value in result.last.items()},
                 },
             )
-        (directory / CHECKPOINT).unlink()
+        (directory / CHECKPOINT).unlink(missing_ok=True)
     return directory / models.WEIGHTS
+
+
+def _silent(text: str) -> None:
+    """What ranks other than the first say."""
+
+
+def _build(plan: Plan, say: Callable[[str], None]) -> tuple[nn.Module, list[str], str]:
+    """The module at its first step, the run ids it descends from, and the parent's checksum."""
+    torch.manual_seed(plan.seed)
+    module = plan.method.build(plan.config)
+    if plan.parent is None:
+        return module, [], ""
+    if plan.method.load_encoder is None:
+        raise StrbenchError(
+            f"{plan.entry} does not start from another run's weights.", hint="Leave --from out."
+        )
+    info, _, tensors, weights = models.load_run(models.run_directory(plan.parent))
+    fresh = plan.method.load_encoder(module, tensors)
+    say(f"encoder from {info.name}; fresh there: {', '.join(fresh) or 'nothing'}")
+    return module, [info.record, *info.parents], weights["sha256"]
 
 
 def _key(plan: Plan, parent_sha: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from strbench import records
 from strbench.errors import DATA, StrbenchError
 from strbench.home import home
@@ -16,7 +18,7 @@ from strbench.models import Loaded
 from strbench.predict import PredictionRun, predict
 from strbench.predictions import Predictions, align
 from strbench.protocols import Protocol, protocol, signature
-from strbench.stats import bootstrap_interval
+from strbench.stats import Interval, bootstrap_interval, wilson_interval
 from strbench.store import Split
 
 UNKNOWN_RESIZE = "unknown"  # predictions from outside: nobody told how images were resized
@@ -28,21 +30,45 @@ def score_split(
     """The outcome of every sample of a split.
 
     Raises:
-        StrbenchError: a sample has no prediction or no label, or an id is unknown or repeated.
+        StrbenchError: a sample has no prediction or no label, an id is unknown or repeated, or the
+            protocol drops every sample.
     """
-    ids = split.ids if limit is None else split.ids[:limit]
-    labels = split.labels[: len(ids)]
-    unlabelled = [id_ for id_, label in zip(ids, labels, strict=True) if label is None]
+    ids = split.ids[:limit]
+    scores = score_words(_labels(split, limit), align(predictions, ids), rule.policy)
+    if rule.scores_all and scores.n != len(ids):
+        raise RuntimeError(f"{rule.name} scored {scores.n} of {len(ids)} samples of {split.name}")
+    if scores.n == 0:
+        raise StrbenchError(
+            f"{split.name}: the protocol {rule.name} drops every one of its {len(ids)} samples.",
+            hint=f"See what it drops: strbench show protocol {rule.name}",
+            exit_code=DATA,
+        )
+    return scores
+
+
+def _labels(split: Split, limit: int | None) -> list[str]:
+    """The labels of a split that can be scored."""
+    labels = split.labels[:limit]
+    unlabelled = [id_ for id_, label in zip(split.ids, labels, strict=False) if label is None]
     if unlabelled:
         raise StrbenchError(
             f"{split.name}: {len(unlabelled)} samples have no label, for example {unlabelled[0]}.",
             hint="Only labelled splits can be scored; to read it, use: strbench predict",
             exit_code=DATA,
         )
-    scores = score_words(labels, align(predictions, ids), rule.policy)
-    if rule.scores_all and scores.n != len(ids):
-        raise RuntimeError(f"{rule.name} scored {scores.n} of {len(ids)} samples of {split.name}")
-    return scores
+    return [label for label in labels if label is not None]
+
+
+def _interval(values: NDArray[Any], groups: list[str] | None, seed: int) -> Interval:
+    """The 95 % interval of a mean of values in [0, 1].
+
+    The bootstrap's, over whole photographs where every sample names its own. Where all values are 0
+    or all are 1 it would have no width: then Wilson's, which takes every sample as independent.
+    """
+    total = float(values.sum())
+    if total in (0.0, float(len(values))):
+        return wilson_interval(int(total), len(values))
+    return bootstrap_interval(values, groups=groups, seed=seed)
 
 
 def make_score(
@@ -59,13 +85,13 @@ def make_score(
     scores = score_split(predictions, split, rule, limit=limit)
     kept = scores.kept
     groups = [group for group, keep in zip(split.groups, kept, strict=False) if keep]
-    clusters = groups if groups and None not in groups else None
+    known = [group for group in groups if group is not None]
+    clusters = known if len(known) == len(groups) else None
     correct = scores.correct[kept]
     similarity = scores.similarity[kept]
-    accuracy = bootstrap_interval(correct, groups=clusters, seed=seed)
-    closeness = bootstrap_interval(similarity, groups=clusters, seed=seed)
-    ids = split.ids if limit is None else split.ids[:limit]
-    texts = align(predictions, ids)
+    accuracy = _interval(correct, clusters, seed)
+    closeness = _interval(similarity, clusters, seed)
+    texts = align(predictions, split.ids[:limit])
     entry = records.Score(
         split=split.name,
         fingerprint=split.fingerprint,
@@ -81,7 +107,7 @@ def make_score(
         one_minus_ned=records.Similarity(
             sum=round(scores.similarity_sum, 6), n=scores.n, low=closeness.low, high=closeness.high
         ),
-        ladder=ladder(split.labels[: len(ids)], texts),
+        ladder=ladder(_labels(split, limit), texts),
         predictions=records.stored(path) if path is not None else None,
     )
     return entry, scores
@@ -134,6 +160,8 @@ def evaluate(
         failures: dict[str, int] = {}
         seconds = 0.0
         read = 0
+        for split in splits:
+            _labels(split, limit)  # before hours of reading
         for split in splits:
             run, path = read_split(
                 loaded, split, batch_size=batch_size, limit=limit, on_batch=on_batch

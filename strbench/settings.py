@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from strbench.errors import StrbenchError, unknown_name
 
@@ -26,7 +28,15 @@ def override(config: Any, assignments: Iterable[str]) -> Any:
             )
         if name not in fields:
             raise unknown_name("setting", name, fields, hint="See: strbench show NAME")
-        changes[name] = _parse(hints[name], name, value)
+        try:
+            changes[name] = _parse(hints[name], name, value)
+        except (ValueError, KeyError):
+            hint = hints[name]
+            expected = hint.__name__ if isinstance(hint, type) else str(hint)
+            raise StrbenchError(
+                f"--set {name}={value}: expected {expected}, found {value!r}.",
+                hint="See: strbench show NAME",
+            ) from None
     return dataclasses.replace(config, **changes)
 
 
@@ -52,25 +62,31 @@ def rebuild(kind: type[Any], values: dict[str, Any]) -> Any:
 
 
 def _parse(hint: Any, name: str, value: str) -> Any:
-    try:
-        if hint is bool:
-            return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
-        if hint is int:
-            return int(value)
-        if hint is float:
-            return float(value)
-        if get_origin(hint) is Literal and value not in get_args(hint):
-            raise unknown_name(f"value of {name}", value, get_args(hint))
-        if get_origin(hint) is tuple:
-            kinds = get_args(hint)
-            parts = value.strip("()").split(",")
-            if Ellipsis not in kinds and len(parts) != len(kinds):
-                raise ValueError(value)
-            return tuple(_parse(kinds[0], name, part.strip()) for part in parts)
-    except (ValueError, KeyError):
-        expected = getattr(hint, "__name__", str(hint))
-        raise StrbenchError(
-            f"--set {name}={value}: expected {expected}, found {value!r}.",
-            hint="See: strbench show NAME",
-        ) from None
-    return value
+    """The value that a text stands for; ValueError or KeyError where it is of another type."""
+    choices = get_args(hint)
+    origin = get_origin(hint)
+    if origin is Literal:
+        texts = [str(choice) for choice in choices]
+        if value not in texts:
+            raise unknown_name(f"value of {name}", value, texts, hint=f"--set {name}={texts[0]}")
+        return choices[texts.index(value)]
+    if origin in (Union, UnionType):
+        if type(None) in choices and value.lower() == "none":
+            return None
+        return _parse(next(kind for kind in choices if kind is not type(None)), name, value)
+    if origin is tuple:
+        parts = [part.strip() for part in value.strip("()").rstrip(",").split(",")]
+        kinds = choices[:1] * len(parts) if Ellipsis in choices else choices
+        return tuple(_parse(k, name, part) for k, part in zip(kinds, parts, strict=True))
+    if hint is bool:
+        return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+    if hint is int:
+        return int(value)
+    if hint is float:
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError(value)
+        return number
+    if hint is str:
+        return value
+    raise TypeError(f"{name} has the type {hint}, which --set cannot read")

@@ -7,6 +7,7 @@ what an uninterrupted one would have seen, and r ranks together see exactly what
 from __future__ import annotations
 
 import os
+import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -17,7 +18,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
-from strbench.errors import StrbenchError
+from strbench.errors import DATA, StrbenchError
 from strbench.loading import decode, stretch
 from strbench.methods import WordBatch
 from strbench.store import Split, find_split
@@ -78,7 +79,8 @@ class WordStream:
         batch_size: images over all ranks together.
         first: use only this fraction of each split, its first samples, as DiG's label-fraction runs
             do (None: all).
-        cache_bytes: decoded crops are kept in memory up to this many bytes; past it, none is.
+        cache_bytes: decoded crops are kept in memory if all of them fit in this many bytes; 0 lets
+            a quarter of the machine's memory, 4 GiB at most, be shared by the ranks.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class WordStream:
         world: int = 1,
         first: float | None = None,
         with_labels: bool = True,
-        cache_bytes: int = 4 << 30,
+        cache_bytes: int = 0,
     ) -> None:
         if batch_size % world:
             raise StrbenchError(
@@ -118,6 +120,9 @@ class WordStream:
                 hint="Use a larger batch or a larger fraction.",
             )
         self._permutations: dict[tuple[int, int], np.ndarray] = {}
+        self._permuting = threading.Lock()
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        cache_bytes = cache_bytes or min(4 << 30, memory // 4) // world
         fits = self.n * height * width * 3 <= cache_bytes
         self._cache: dict[tuple[int, int], tuple[np.ndarray, float]] | None = {} if fits else None
 
@@ -127,16 +132,23 @@ class WordStream:
         return sum(ends[-1] for ends in self._ends)
 
     def _index(self, portion: int, position: int) -> int:
-        n = self._ends[portion][-1]
-        epoch, offset = divmod(position, n)
-        key = (portion, epoch)
-        permutation = self._permutations.get(key)
+        epoch, offset = divmod(position, self._ends[portion][-1])
+        permutation = self._permutations.get((portion, epoch))
         if permutation is None:
-            permutation = np.random.default_rng([self.seed, portion, epoch]).permutation(n)
-            for old in [k for k in self._permutations if k[0] == portion and k[1] < epoch - 1]:
-                self._permutations.pop(old, None)
-            self._permutations[key] = permutation
+            permutation = self._permute(portion, epoch)
         return int(permutation[offset])
+
+    def _permute(self, portion: int, epoch: int) -> np.ndarray:
+        """The order of a portion in one pass; the last two passes are remembered."""
+        with self._permuting:
+            known = self._permutations
+            if (portion, epoch) not in known:
+                n = self._ends[portion][-1]
+                fresh = np.random.default_rng([self.seed, portion, epoch]).permutation(n)
+                for old in [k for k in known if k[0] == portion and k[1] < epoch - 1]:
+                    del known[old]
+                known[portion, epoch] = fresh
+            return known[portion, epoch]
 
     def _place(self, portion: int, index: int) -> tuple[Split, int]:
         ends = self._ends[portion]
@@ -147,7 +159,14 @@ class WordStream:
         if self._cache is not None and (hit := self._cache.get((portion, index))) is not None:
             return hit
         split, i = self._place(portion, index)
-        pixels = decode(split.image(i))
+        try:
+            pixels = decode(split.image(i))
+        except StrbenchError as error:
+            raise StrbenchError(
+                f"{split.name}: {split.ids[i]}: {error.message}.",
+                hint=f"strbench data verify {split.name}",
+                exit_code=DATA,
+            ) from error
         loaded = (
             stretch(pixels, self.height, self.width),
             pixels.shape[1] / pixels.shape[0],
@@ -156,8 +175,23 @@ class WordStream:
             self._cache[portion, index] = loaded
         return loaded
 
+    def _label(self, portion: int, index: int) -> str:
+        split, i = self._place(portion, index)
+        label = split.label(i)
+        if label is None:
+            raise StrbenchError(
+                f"{split.name}: {split.ids[i]} has no label, and this run is trained on labels.",
+                hint="Import the split again with a label for every image.",
+                exit_code=DATA,
+            )
+        return label
+
     def batch(self, step: int) -> WordBatch:
-        """This rank's share of batch ``step``, on the CPU."""
+        """This rank's share of batch ``step``, on the CPU.
+
+        Raises:
+            StrbenchError: an image cannot be read, or a label is wanted and missing.
+        """
         places = [
             (portion, step * count + j)
             for portion, count in enumerate(self.counts)
@@ -173,24 +207,37 @@ class WordStream:
             pixels, ratio = self._load(portion, index)
             array[row] = pixels.transpose(2, 0, 1)
             aspect[row] = ratio
-            if self.with_labels:
-                split, i = self._place(portion, index)
-                labels.append(split.labels[i] or "")
-            else:
-                labels.append("")
+            labels.append(self._label(portion, index) if self.with_labels else "")
             seeds.append(_mix(self.seed, portion, position))
         return WordBatch(images, aspect, labels, torch.tensor(seeds, dtype=torch.int64))
 
-    def iterate(self, start: int, stop: int, *, threads: int = 0) -> Generator[WordBatch]:
-        """Batches ``start`` to ``stop - 1``, prepared ahead by threads (0: as many as help)."""
-        threads = threads or max(1, min(8, (os.cpu_count() or 2) // (2 * self.world)))
+    def iterate(
+        self, start: int, stop: int, *, threads: int = 0, pin: bool = False
+    ) -> Generator[WordBatch]:
+        """Batches ``start`` to ``stop - 1``, prepared ahead by threads (0: as many as help).
+
+        With ``pin`` they lie in page-locked memory, so that copying to a CUDA device waits for nothing.
+        """
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", self.world))  # ranks on this machine
+        threads = threads or max(1, min(8, (os.cpu_count() or 2) // (2 * here)))
+
+        def prepared(step: int) -> WordBatch:
+            batch = self.batch(step)
+            if not pin:
+                return batch
+            return batch._replace(
+                images=batch.images.pin_memory(),
+                aspect=batch.aspect.pin_memory(),
+                seeds=batch.seeds.pin_memory(),
+            )
+
         pending: deque[Future[WordBatch]] = deque()
         with ThreadPoolExecutor(threads) as pool:
             ahead = iter(range(start, stop))
             try:
                 while True:
                     while len(pending) < threads + 1 and (step := next(ahead, None)) is not None:
-                        pending.append(pool.submit(self.batch, step))
+                        pending.append(pool.submit(prepared, step))
                     if not pending:
                         return
                     yield pending.popleft().result()
@@ -200,7 +247,7 @@ class WordStream:
 
 
 def _first(n: int, first: float | None) -> int:
-    return n if first is None else max(1, int(n * first))
+    return n if first is None else max(1, int(n * first + 1e-9))  # 0.29 * 100 is 28.999...
 
 
 def _mix(seed: int, portion: int, position: int) -> int:

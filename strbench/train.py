@@ -8,13 +8,11 @@ resumed ends with the weights of an uninterrupted one, bit for bit on the same m
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -24,9 +22,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from strbench.checkpoints import CHECKPOINT, LOG, Average, Log, TrainingState
 from strbench.devices import autocast_type, is_out_of_memory, peak_memory, training_memory_error
 from strbench.errors import DATA, PARTIAL, StrbenchError
-from strbench.files import atomic_path, write_atomically
 from strbench.methods import LoopConfig, Method, View, WordBatch
 from strbench.optim import learning_rate, parameter_groups
 from strbench.streams import WordStream
@@ -41,9 +39,6 @@ __all__ = [
     "fit",
     "total_steps",
 ]
-
-CHECKPOINT = "checkpoint.pt"
-LOG = "log.csv"
 
 
 @dataclass(frozen=True)
@@ -114,24 +109,6 @@ class _Loss(nn.Module):
         return result
 
 
-class _Average:
-    """A moving average of the trainable weights (and a copy of the buffers) in float32."""
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.state = {k: v.detach().clone() for k, v in module.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
-        # The ramp keeps the average from remembering the random start (TensorFlow's formula).
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in module.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.state[name].lerp_(value, 1 - decay)
-            else:
-                self.state[name].copy_(value)
-
-
 def fit(
     method: Method,
     module: nn.Module,
@@ -160,6 +137,12 @@ def fit(
     """
     place = place or Ranks()
     total = total_steps(config, stream.n)
+    local = config.batch_size // place.world
+    if local % config.accumulate:
+        raise StrbenchError(
+            f"A batch of {local} images a rank cannot be split in {config.accumulate} equal parts.",
+            hint="Choose accumulate so that it divides batch_size / ranks.",
+        )
     warmup = config.warmup_steps or round(config.warmup_epochs * stream.n / config.batch_size)
     peak = config.lr * (config.batch_size / config.lr_batch if config.lr_batch else 1.0)
     module.to(device).train()
@@ -167,77 +150,70 @@ def fit(
     groups = parameter_groups(
         module, weight_decay=config.weight_decay, layer_decay=config.layer_decay
     )
-    optimiser = torch.optim.AdamW(groups, lr=peak, betas=tuple(config.betas), eps=config.eps)
-    average = _Average(module, config.ema) if config.ema else None
-    start, earlier = _load_checkpoint(directory / CHECKPOINT, module, optimiser, average, key)
+    state = TrainingState(
+        directory / CHECKPOINT,
+        key,
+        module,
+        torch.optim.AdamW(groups, lr=peak, betas=tuple(config.betas), eps=config.eps),
+        Average(module, config.ema) if config.ema else None,
+    )
+    state.load()
+    start, earlier = state.step, state.seconds
     loss_of: nn.Module = _Loss(module)
     if place.world > 1:
         loss_of = DistributedDataParallel(
             loss_of, device_ids=[device.index] if device.type == "cuda" else None
         )
-    local = config.batch_size // place.world
-    if local % config.accumulate:
-        raise StrbenchError(
-            f"A batch of {local} images a rank cannot be split in {config.accumulate} equal parts.",
-            hint="Choose accumulate so that it divides batch_size / ranks.",
-        )
     dtype = autocast_type(config.precision, device)
-    log = _Log(directory / LOG, keep=start) if place.is_first else None
+    log = Log(directory / LOG, keep=start) if place.is_first else None
     before_step = getattr(module, "before_step", None)
     begun = saved = time.monotonic()
-    sums: dict[str, Tensor] = {}
-    last: dict[str, float] = {}
-    step = start
+    last = log.last() if log is not None else {}
     with (
         _interruptible() as interrupted,
-        contextlib.closing(stream.iterate(start, total, threads=threads)) as batches,
+        contextlib.closing(log) if log is not None else contextlib.nullcontext(),
+        contextlib.closing(
+            stream.iterate(start, total, threads=threads, pin=device.type == "cuda")
+        ) as batches,
     ):
         for step, words in enumerate(batches, start=start):
             rate = learning_rate(step, total, peak=peak, floor=config.min_lr, warmup=warmup)
-            for group in optimiser.param_groups:
+            for group in state.optimiser.param_groups:
                 group["lr"] = rate * group["lr_scale"]
-            torch.manual_seed((stream.seed * 1_000_003 + step) * 4099 + place.rank)
+            torch.manual_seed(((stream.seed * 1_000_003 + step) * 4099 + place.rank) % 2**63)
             if before_step is not None:
                 before_step(step / total)
             try:
-                terms = _step(loss_of, view, words, config, device, dtype)
+                state.add(_step(loss_of, view, words, config, device, dtype))
+                if config.clip_norm:
+                    nn.utils.clip_grad_norm_(module.parameters(), config.clip_norm)
+                state.update()
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise training_memory_error(config) from error
                 raise
-            if config.clip_norm:
-                nn.utils.clip_grad_norm_(module.parameters(), config.clip_norm)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            if average is not None:
-                average.update(module, step)
-            for name, value in terms.items():
-                sums[name] = sums[name] + value if name in sums else value
-            done = step + 1
-            if done % log_every == 0 or done == total:
-                count = log_every if done % log_every == 0 else done % log_every
-                count = min(count, done - start)
-                last = {name: float(value) / count for name, value in sums.items()}
-                sums.clear()
+            done = state.step
+            state.seconds = earlier + time.monotonic() - begun
+            ends = done == total
+            logs = ends or done % log_every == 0
+            if logs:
+                last = state.means(place.world)
                 _refuse_non_finite(last, done)
                 speed = (done - start) * config.batch_size / (time.monotonic() - begun)
                 if log is not None:
                     log.add(
                         {"step": done, "lr": rate, "images_per_second": round(speed, 1), **last}
                     )
-                if on_log is not None and place.is_first:
-                    on_log(done, total, {**last, "images_per_second": speed})
-            stop = interrupted() and done < total
-            if place.world > 1:  # asked of all ranks seldom, because asking waits for the device
-                stop = done % log_every == 0 and _agree(stop, device)
-            if done == total or stop or time.monotonic() - saved > checkpoint_seconds:
-                if place.is_first:
-                    spent = earlier + time.monotonic() - begun
-                    _save_checkpoint(
-                        directory / CHECKPOINT, module, optimiser, average, key, done, spent
-                    )
-                    if log is not None:
-                        log.write()
+                    if on_log is not None:
+                        on_log(done, total, {**last, "images_per_second": speed})
+            # Several ranks are asked at log steps only, because asking waits for the device.
+            asks = place.world == 1 or logs
+            stop = asks and not ends and _any_rank(interrupted(), place, device)
+            if ends or stop or (asks and time.monotonic() - saved > checkpoint_seconds):
+                if log is not None:
+                    _refuse_non_finite(state.sums, done)
+                    state.save()
+                    log.write()
                 saved = time.monotonic()
             if stop:
                 raise StrbenchError(
@@ -245,12 +221,12 @@ def fit(
                     hint="Run the same command again to go on from there.",
                     exit_code=PARTIAL,
                 )
-    if average is not None:
-        module.load_state_dict(average.state)
+    if state.average is not None:
+        module.load_state_dict(state.average.tensors)
     return TrainResult(
         steps=total,
         images=total * config.batch_size,
-        seconds=earlier + time.monotonic() - begun,
+        seconds=state.seconds,
         resumed_at=start,
         last=last,
         peak_memory_bytes=peak_memory(device),
@@ -290,14 +266,16 @@ def _step(
     return terms
 
 
-def _agree(stop: bool, device: torch.device) -> bool:
+def _any_rank(stop: bool, place: Ranks, device: torch.device) -> bool:
     """True on every rank if one rank was told to stop."""
+    if place.world == 1:
+        return stop
     flag = torch.tensor(float(stop), device=device)
     distributed.all_reduce(flag)
     return bool(flag > 0)
 
 
-def _refuse_non_finite(terms: dict[str, float], step: int) -> None:
+def _refuse_non_finite(terms: Mapping[str, float | Tensor], step: int) -> None:
     bad = [name for name, value in terms.items() if not math.isfinite(value)]
     if bad:
         raise StrbenchError(
@@ -313,7 +291,8 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
     told: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if told:
+        # Ctrl-C under torchrun is a SIGINT from the terminal and a SIGTERM from torchrun: one wish.
+        if number == signal.SIGINT and signal.SIGINT in told:
             raise KeyboardInterrupt
         told.append(number)
 
@@ -327,94 +306,3 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-
-
-def _save_checkpoint(
-    path: Path,
-    module: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    average: _Average | None,
-    key: str,
-    step: int,
-    seconds: float,
-) -> None:
-    state = {
-        "key": key,
-        "step": step,
-        "seconds": seconds,
-        "module": module.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "average": average.state if average is not None else None,
-    }
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
-
-
-def _load_checkpoint(
-    path: Path,
-    module: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    average: _Average | None,
-    key: str,
-) -> tuple[int, float]:
-    """The step to go on from and the seconds spent so far; zeros where there is no checkpoint."""
-    if not path.is_file():
-        return 0, 0.0
-    device = next(module.parameters()).device
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, OSError) as error:
-        raise StrbenchError(
-            f"{path} is not a readable checkpoint ({error}).",
-            hint=f"Delete {path.parent} to start this run anew.",
-            exit_code=DATA,
-        ) from error
-    if state["key"] != key:
-        raise StrbenchError(
-            f"{path.parent} holds a run with another configuration, data or seed.",
-            hint="Give this run a --name of its own, or --replace to discard that one.",
-            exit_code=DATA,
-        )
-    module.load_state_dict(state["module"])
-    optimiser.load_state_dict(state["optimiser"])
-    if average is not None:
-        average.state = state["average"]
-    return int(state["step"]), float(state["seconds"])
-
-
-class _Log:
-    """The CSV log, always; TensorBoard beside it where it is installed.
-
-    Rows are kept up to the step a resumed run starts from, so the file reads like one run.
-    """
-
-    def __init__(self, path: Path, *, keep: int) -> None:
-        self.path = path
-        self.rows: list[dict[str, Any]] = []
-        if keep and path.is_file():
-            with path.open(newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= keep]
-        self.writer: Any = None
-        with contextlib.suppress(ImportError):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.writer = SummaryWriter(  # type: ignore[no-untyped-call]
-                str(path.parent / "tensorboard"), purge_step=keep + 1
-            )
-
-    def add(self, row: dict[str, Any]) -> None:
-        self.rows.append(row)
-        if self.writer is not None:
-            for name, value in row.items():
-                if name != "step":
-                    self.writer.add_scalar(name, value, row["step"])
-
-    def write(self) -> None:
-        text = io.StringIO()
-        names = dict.fromkeys(name for row in self.rows for name in row)
-        writer = csv.DictWriter(text, list(names), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_atomically(self.path, text.getvalue())
-        if self.writer is not None:
-            self.writer.flush()

@@ -6,8 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Waiting threads sleep: tests share their cores with whatever else runs.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+settings.register_profile("strbench", deadline=None)  # a busy machine is no failure
+settings.load_profile("strbench")
 
 SHARED = Path(os.environ.get("STRBENCH_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -16,7 +16,7 @@ from strbench.cli.data import app
 from strbench.errors import StrbenchError
 from strbench.store import find_split, prepared_splits, split_directory
 
-VERBS = ("fetch", "import", "verify", "info", "diff")
+VERBS = ("fetch", "draw", "import", "verify", "info", "diff")
 
 
 def run(*words: str | Path) -> Any:
@@ -46,7 +46,7 @@ def test_help_has_two_examples(verb: str) -> None:
 
 def test_nothing_heavy_is_imported_for_help() -> None:
     code = (
-        "import sys, strbench.cli.data as d; d._names('ic15');"
+        "import sys, strbench.cli.data as d; d.dataset_names('ic15');"
         "print(sorted({'torch','polars','pandas','lmdb','numpy','PIL','scipy','rich'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -193,3 +193,16 @@ def test_real_split_end_to_end(shared: Path, home: Path) -> None:
     assert [(row["name"], row["n"], row["labels"], row["outcome"]) for row in document] == [
         ("svt/test", 647, "standard", "ok")
     ]
+
+
+def test_draw_writes_any_number_and_refuses_real_sets(home: Path) -> None:
+    words = ("draw", "rendered_demo/train", "--workers", "1", "-n")
+    (row,) = json.loads(run(*words, "5", "--json").stdout)
+    assert (row["name"], row["n"], row["labels"]) == ("rendered_demo/train", 5, "rendered")
+    with pytest.raises(StrbenchError) as error:
+        run(*words, "6")
+    assert "--replace" in error.value.hint
+    (row,) = json.loads(run(*words, "6", "--replace", "--json").stdout)
+    assert row["n"] == 6
+    with pytest.raises(StrbenchError, match="No rendered split is named 'cute80/test'"):
+        run("draw", "cute80/test")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 # Threads that wait for work spin by default, and on a machine that others use too two of them train
 # 15 times slower than one (18 against 264 images/s of the smoke recipe at a load of 4 on 2 cores).
@@ -13,33 +16,38 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import typer
 
-from strbench.cli import catalog, data, evaluation, report, training
-from strbench.errors import StrbenchError
+from strbench.cli import catalog, data, evaluation, report, show, training
+from strbench.cli.console import say
+from strbench.cli.help import Verb, Verbs
+from strbench.errors import DATA, DEVICE, USAGE, StrbenchError
 
 app = typer.Typer(
     name="strbench",
+    cls=Verbs,
     help="The benchmark of scene text: one number for a model, and what that number means.\n\n"
     "data -> pretrain -> finetune -> eval -> report. Every verb works on the embedded rendered "
     "words without a download; real sets come by `strbench data fetch` or `strbench data import`.",
-    epilog="First steps:  strbench list datasets   |   strbench eval --suite rendered   |   "
-    "strbench report --markdown",
+    epilog="First steps: strbench list  |  strbench eval --suite rendered  |  strbench report",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("list", rich_help_panel="Look")(catalog.list_entries)
-app.command("show", rich_help_panel="Look")(catalog.show)
-app.command("doctor", rich_help_panel="Look")(catalog.doctor)
+_PANELS: dict[str, dict[str, Callable[..., None]]] = {
+    "Look": {"list": catalog.list_entries, "show": show.show, "doctor": catalog.doctor},
+    "Train": {"pretrain": training.pretrain, "finetune": training.finetune},
+    "Measure": {
+        "predict": evaluation.predict,
+        "eval": evaluation.evaluate,
+        "score": evaluation.score,
+    },
+    "Compare": {"compare": report.compare, "report": report.report},
+}
+for panel, verbs in _PANELS.items():
+    for verb, function in verbs.items():
+        app.command(verb, cls=Verb, rich_help_panel=panel)(function)
 app.add_typer(data.app, name="data", rich_help_panel="Data")
-app.command("pretrain", rich_help_panel="Train")(training.pretrain)
-app.command("finetune", rich_help_panel="Train")(training.finetune)
-app.command("predict", rich_help_panel="Measure")(evaluation.predict)
-app.command("eval", rich_help_panel="Measure")(evaluation.evaluate)
-app.command("score", rich_help_panel="Measure")(evaluation.score)
-app.command("compare", rich_help_panel="Compare")(report.compare)
-app.command("report", rich_help_panel="Compare")(report.report)
 
 
 def _version(wanted: bool) -> None:
@@ -59,12 +67,73 @@ def _root(
     pass
 
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+# What the machine or the user's settings are at fault for, not the program.
+_MENDABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT)
+
+
 def main() -> None:
-    """Run the command line; a ``StrbenchError`` becomes two lines on stderr and its exit code."""
+    """Run the command line and leave with its exit code.
+
+    A ``StrbenchError`` becomes a line on stderr with its hint below and its exit code; so do a folder
+    that cannot be written, a full disk and exhausted memory. Ctrl-C leaves with 130 where the verb
+    itself has nothing to say about resuming. All other exceptions are bugs and keep their traceback.
+    """
     try:
-        app()
+        try:
+            app(prog_name="strbench")
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read stdout left first, as in `strbench list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except StrbenchError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"  try: {error.hint}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _leave(error)
+    except OSError as error:
+        missing = error.errno == errno.ENOENT and _in_home(error.filename)  # a home not creatable
+        if error.errno not in _MENDABLE and not missing:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        _leave(
+            StrbenchError(
+                f"{where}{error.strerror}.",
+                hint="Name a folder that can be written: export STRBENCH_HOME=/path/to/folder",
+                exit_code=DATA if full else USAGE,
+            )
+        )
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        _leave(
+            StrbenchError(
+                f"Out of memory: {str(error).splitlines()[0] if str(error) else 'no details'}.",
+                hint="Use a smaller --batch-size, or --device cpu.",
+                exit_code=DEVICE,
+            )
+        )
+
+
+def _leave(error: StrbenchError) -> None:
+    say(f"error: {error.message}")
+    if error.hint:
+        say("hint: " + error.hint.replace("\n", "\n      "))
+    sys.exit(error.exit_code)
+
+
+def _in_home(path: object) -> bool:
+    """Whether the path lies in the home folder, or leads to it."""
+    from strbench.home import home
+
+    place = Path(str(path))
+    return place == home() or home() in place.parents or place in home().parents
+
+
+def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    from strbench.devices import is_out_of_memory
+
+    return is_out_of_memory(error)

@@ -1,36 +1,35 @@
-"""list, show and doctor: what there is, what it means, and whether it works here."""
+"""list and doctor: what there is, and whether it works here."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, is_dataclass
-from enum import StrEnum
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from strbench import registry
 from strbench.cli.console import print_json, print_table
+from strbench.cli.options import Json
+from strbench.cli.show import print_fields
 from strbench.errors import StrbenchError, unknown_name
 
-
-class Shelf(StrEnum):
-    """What can be listed."""
-
-    methods = "methods"
-    models = "models"
-    engines = "engines"
-    datasets = "datasets"
-    suites = "suites"
-    metrics = "metrics"
-    protocols = "protocols"
-    runs = "runs"
+_WIDE = 60  # characters of names that a line of the overview shows
 
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+def _shelf_names(incomplete: str) -> list[str]:
+    return [name for name in _ROWS if name.startswith(incomplete)]
 
 
 def list_entries(
-    what: Annotated[Shelf | None, typer.Argument(help="What to list; all of it without.")] = None,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="WHAT",
+            help="methods, models, engines, datasets, suites, metrics, protocols or runs; an "
+            "overview without it.",
+            autocompletion=_shelf_names,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List methods, models, engines, datasets, suites, metrics, protocols or trained runs.
@@ -39,13 +38,34 @@ def list_entries(
 
     strbench list protocols --json
     """
-    shelves = [what] if what else list(Shelf)
-    found = {shelf.value: _ROWS[shelf]() for shelf in shelves}
+    if what is not None and what not in _ROWS:
+        raise unknown_name("list", what, _ROWS, hint="See: strbench list")
     if as_json:
-        print_json(found[what.value] if what else found)
-        return
-    for shelf, rows in found.items():
-        print_table(rows, title=shelf, empty=_EMPTY.get(shelf, "none"))
+        found = {shelf: rows() for shelf, rows in _ROWS.items() if what in (None, shelf)}
+        print_json(found[what] if what else found)
+    elif what:
+        rows = _ROWS[what]()
+        title = what
+        if len(tasks := {row["task"] for row in rows if "task" in row}) == 1:  # no column for one
+            title = f"{what}: {tasks.pop()}"
+            rows = [{key: value for key, value in row.items() if key != "task"} for row in rows]
+        print_table(rows, title=title, empty=_EMPTY.get(what, "none"))
+    else:
+        names = {shelf: [row["name"] for row in rows()] for shelf, rows in _ROWS.items()}
+        names["datasets"] = registry.names("datasets")  # the list has a row per split
+        overview = [_overview(shelf, known) for shelf, known in names.items()]
+        print_table(overview, title="What strbench knows")
+        print("Look closer: strbench list datasets   |   strbench show dig")
+
+
+def _overview(shelf: str, names: list[str]) -> dict[str, Any]:
+    shown: list[str] = []
+    for name in names:
+        if len(" ".join([*shown, name])) > _WIDE:
+            shown.append("...")
+            break
+        shown.append(name)
+    return {"what": shelf, "count": len(names), "names": " ".join(shown) or _EMPTY.get(shelf, "")}
 
 
 _EMPTY = {"runs": "none yet; make one with: strbench pretrain dig"}
@@ -78,9 +98,30 @@ def _engines() -> list[dict[str, Any]]:
 
 
 def _datasets() -> list[dict[str, Any]]:
-    from strbench.datasets import catalogue
+    from strbench.datasets import catalogue, specs
 
-    return catalogue()
+    spec_of = {split.name: spec for spec in specs() for split in spec.splits}
+    rows = []
+    for row in catalogue():
+        spec = spec_of[row["name"]]
+        rows.append(
+            {
+                "name": row["name"],
+                "n": row["n"],
+                "task": spec.task,
+                "access": row["access"],
+                "licence": _short(spec.licence),
+                "prepared": row["prepared"] or "no",
+            }
+        )
+    return rows
+
+
+def _short(licence: str) -> str:
+    """The licence without who and where; `strbench data info` has the whole sentence."""
+    for end in (" (", ",", " by the authors", " of the Robust"):
+        licence = licence.partition(end)[0]
+    return licence
 
 
 def _suites() -> list[dict[str, Any]]:
@@ -122,127 +163,15 @@ def _runs() -> list[dict[str, Any]]:
     return rows
 
 
-_ROWS = {
-    Shelf.methods: lambda: _cards("methods"),
-    Shelf.models: lambda: _cards("models"),
-    Shelf.engines: _engines,
-    Shelf.datasets: _datasets,
-    Shelf.suites: _suites,
-    Shelf.metrics: _metrics,
-    Shelf.protocols: _protocols,
-    Shelf.runs: _runs,
-}
-
-
-def show(
-    name: Annotated[str, typer.Argument(help="A name from `strbench list`.")],
-    as_json: Json = False,
-) -> None:
-    """Show everything about one method, model, engine, dataset, suite, protocol, metric or run.
-
-    strbench show dig
-
-    strbench show parseq-36 --json
-    """
-    for kind, find in _FINDERS.items():
-        found = find(name)
-        if found is not None:
-            document = {"kind": kind, **found}
-            break
-    else:
-        known = [row["name"] for rows in _ROWS.values() for row in rows()]
-        raise unknown_name("entry", name, known, hint="See: strbench list")
-    if as_json:
-        print_json(document)
-        return
-    _print_document(document)
-
-
-def _print_document(document: dict[str, Any], indent: str = "") -> None:
-    for key, value in document.items():
-        if value in ("", None, [], {}, ()):
-            continue
-        if isinstance(value, dict):
-            typer.echo(f"{indent}{key}:")
-            _print_document(value, indent + "  ")
-        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
-            typer.echo(f"{indent}{key}:")
-            for item in value:
-                typer.echo(f"{indent}  -")
-                _print_document(item, indent + "    ")
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-            typer.echo(f"{indent}{key}: {text}")
-
-
-def _find_method(kind: registry.Kind) -> Any:
-    def find(name: str) -> dict[str, Any] | None:
-        if name not in registry.names(kind):
-            return None
-        method = registry.load(kind, name)
-        recipes = {recipe: asdict(config) for recipe, config in method.recipes.items()}
-        return {**asdict(method.card), "recipes": recipes}
-
-    return find
-
-
-def _find_engine(name: str) -> dict[str, Any] | None:
-    if name not in registry.names("engines"):
-        return None
-    from strbench.models import engine_missing, resolve
-
-    reason = engine_missing(name)
-    if reason is None and name != "onnx":
-        return asdict(resolve(name).card)
-    build = registry.load("engines", name)
-    return {"name": name, "usable": reason or "yes", "about": (build.__doc__ or "").strip()}
-
-
-def _find_dataset(name: str) -> dict[str, Any] | None:
-    if name not in registry.names("datasets"):
-        return None
-    described: dict[str, Any] = registry.load("datasets", name).describe()
-    return described
-
-
-def _find_in_table(rows: Any) -> Any:
-    def find(name: str) -> dict[str, Any] | None:
-        entry = rows().get(name)
-        if entry is None:
-            return None
-        values = asdict(entry) if is_dataclass(entry) and not isinstance(entry, type) else {}
-        return {"name": name, **{k: v for k, v in values.items() if not callable(v)}}
-
-    return find
-
-
-def _protocol_table() -> Any:
-    from strbench.protocols import PROTOCOLS
-
-    return PROTOCOLS
-
-
-def _metric_table() -> Any:
-    from strbench.metrics import METRICS
-
-    return METRICS
-
-
-def _find_run(name: str) -> dict[str, Any] | None:
-    from strbench.models import finished_runs, load_info, run_directory
-
-    return asdict(load_info(run_directory(name))) if name in finished_runs() else None
-
-
-_FINDERS = {
-    "method": _find_method("methods"),
-    "model": _find_method("models"),
-    "engine": _find_engine,
-    "dataset": _find_dataset,
-    "suite": _find_in_table(lambda: registry.table("suites")),
-    "protocol": _find_in_table(_protocol_table),
-    "metric": _find_in_table(_metric_table),
-    "run": _find_run,
+_ROWS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "methods": lambda: _cards("methods"),
+    "models": lambda: _cards("models"),
+    "engines": _engines,
+    "datasets": _datasets,
+    "suites": _suites,
+    "metrics": _metrics,
+    "protocols": _protocols,
+    "runs": _runs,
 }
 
 
@@ -300,7 +229,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json(document)
     else:
-        _print_document(document)
+        print_fields(document)
     if broken:
         raise StrbenchError(
             f"{len(broken)} prepared splits cannot be read: {', '.join(broken)}.",

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
-from typing import Any
+from typing import Any, Literal
+
+_counting = False  # a progress line on the terminal is not ended yet
 
 
 def say(text: str) -> None:
-    """One line for the person, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """One line for the person, on stderr; a progress line that is still counting is ended first."""
+    global _counting
+    start = "\n" if _counting else ""
+    _counting = False
+    print(start + text, file=sys.stderr, flush=True)
 
 
 def print_json(document: Any) -> None:
@@ -31,21 +37,24 @@ class Progress:
         self._tenth = 0
 
     def __call__(self, done: int, total: int, detail: str = "") -> None:
+        global _counting
         text = f"{self.what} {done}/{total} {detail}".rstrip()
         now = time.monotonic()
         if self.is_terminal:
             if done < total and now - self._last < 0.1:
                 return
             self._last = now
-            end = "\n" if done == total else ""
-            print(f"\r\x1b[2K{text}", end=end, file=sys.stderr, flush=True)
+            _counting = done < total
+            width = shutil.get_terminal_size().columns - 1
+            end = "" if _counting else "\n"
+            print(f"\r\x1b[2K{text[:width]}", end=end, file=sys.stderr, flush=True)
         elif done * 10 // total > self._tenth:
             self._tenth = done * 10 // total
             say(text)
 
 
 def print_table(rows: list[dict[str, Any]], *, title: str, empty: str = "none") -> None:
-    """Rows as a table on stdout: ruled on a terminal, Markdown elsewhere."""
+    """Rows as a table on stdout: ruled on a terminal, Markdown elsewhere; ``empty`` without any."""
     if not rows:
         print(f"{title}: {empty}")
         return
@@ -54,19 +63,25 @@ def print_table(rows: list[dict[str, Any]], *, title: str, empty: str = "none") 
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=title, title_justify="left", header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
+        table = Table(title=Text(title), title_justify="left", header_style="bold")
+        for i, column in enumerate(columns):
+            numeric = all(isinstance(row.get(column), (int, float)) for row in rows)
+            justify: Literal["left", "right"] = "right" if numeric else "left"
+            whole = i == 0  # a name that is to be copied stays on one line
+            table.add_column(Text(column), overflow="fold", justify=justify, no_wrap=whole)
         for line in cells:
-            table.add_row(*line)
+            table.add_row(*map(Text, line))  # Text: a `[` in a label is no markup
         Console().print(table)
         return
     print(f"**{title}**\n")
     print("| " + " | ".join(columns) + " |")
     print("|" + " --- |" * len(columns))
     for line in cells:
-        print("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |")
+        print(
+            "| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in line) + " |"
+        )
     print()
 
 

@@ -1,44 +1,30 @@
-"""data: fetch, import, verify, info and diff of the splits that everything else reads."""
+"""data: fetch, draw and import, and with inspection.py verify, info and diff, of the splits that everything else reads."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from strbench.cli.console import Progress, print_json, print_table, say
-from strbench.errors import StrbenchError
+from strbench.cli.help import DATA, OUTPUT, Verb, Verbs
+from strbench.cli.inspection import diff, info, split_row, verify
+from strbench.cli.options import DataDir, Json, dataset_names
 
 if TYPE_CHECKING:
     from strbench.store import Split
 
-DATA = "Data"
-OUTPUT = "Output"
-
 app = typer.Typer(
-    help="Bring, check and compare the splits that everything else reads.", no_args_is_help=True
+    cls=Verbs,
+    help="Bring, check and compare the splits that everything else reads.",
+    no_args_is_help=True,
 )
 
 
-def _names(incomplete: str) -> list[str]:
-    from strbench.datasets import specs
-
-    known = [n for spec in specs() for n in (spec.id, *(s.name for s in spec.splits))]
-    return [name for name in known if name.startswith(incomplete)]
-
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.", rich_help_panel=OUTPUT)]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        help="The folder of the stores; default: data/ in the strbench home.",
-        rich_help_panel=OUTPUT,
-    ),
-]
 Labels = Annotated[
     str,
     typer.Option(
@@ -49,11 +35,13 @@ Labels = Annotated[
 ]
 
 
-def _ask(question: str) -> bool:
+def ask_on_terminal(question: str) -> bool:
+    """The answer to a yes-or-no question; no is the default."""
     return typer.confirm(question, err=True)
 
 
-def _progress(file: str) -> Any:
+def show_bytes(file: str) -> Callable[[int, int], None]:
+    """What tells of a download's bytes: (done, in all)."""
     line = Progress(f"{file}: kB")
     begun = time.monotonic()
 
@@ -65,18 +53,8 @@ def _progress(file: str) -> Any:
     return show
 
 
-def _row(split: Split) -> dict[str, Any]:
-    return {
-        "name": split.name,
-        "n": split.n,
-        "labels": split.manifest.labels,
-        "fingerprint": split.fingerprint,
-        "images": str(split.lmdb_path),
-    }
-
-
 def _tell(made: list[Split], as_json: bool) -> None:
-    rows = [_row(split) for split in made]
+    rows = [split_row(split) for split in made]
     if as_json:
         print_json(rows)
     else:
@@ -85,14 +63,14 @@ def _tell(made: list[Split], as_json: bool) -> None:
     say("prepared: " + ", ".join(str(split.directory) for split in made))
 
 
-@app.command("fetch")
+@app.command("fetch", cls=Verb)
 def fetch(
     names: Annotated[
         list[str],
         typer.Argument(
             metavar="NAME...",
             help="Datasets (ic15), dataset ids (ic15_2077) or splits (ic15_2077/test).",
-            autocompletion=_names,
+            autocompletion=dataset_names,
         ),
     ],
     accept_licence: Annotated[
@@ -125,7 +103,7 @@ def fetch(
 
     for name in names:
         resolve(name)  # a misspelt name stops the command before the first download
-    ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
+    ask = ask_on_terminal if sys.stdin.isatty() and sys.stderr.isatty() else None
     made: list[Split] = []
     for name in names:
         made += obtain(
@@ -137,18 +115,63 @@ def fetch(
             labels=labels,
             root=data_dir,
             say=say,
-            progress=_progress,
+            progress=show_bytes,
         )
     _tell(made, as_json)
 
 
-@app.command("import")
+@app.command("draw", cls=Verb)
+def draw(
+    name: Annotated[str, typer.Argument(help="A rendered split, e.g. rendered/train.")],
+    n: Annotated[
+        int | None,
+        typer.Option("-n", min=1, help="How many words; default: the split's size, or 20,000."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other words.")] = 0,
+    fonts: Annotated[
+        Path | None,
+        typer.Option(help="A folder of further fonts; renames the split.", rich_help_panel=DATA),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that draw; default: one a core.", rich_help_panel=DATA),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Write a prepared split anew.", rich_help_panel=OUTPUT)
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Draw rendered words: training sets and unlabelled streams of any size, and test sets.
+
+    strbench data draw rendered/unlabelled -n 200000
+
+    strbench data draw rendered/train -n 50000 --seed 1 --fonts ~/fonts --replace
+    """
+    import os
+
+    from strbench.home import home
+    from strbench.rendered import prepare
+
+    split = prepare(
+        name,
+        data_dir or home() / "data",
+        n=n,
+        seed=seed,
+        fonts=fonts,
+        workers=workers or os.cpu_count() or 1,
+        replace_existing=replace,
+    )
+    _tell([split], as_json)
+
+
+@app.command("import", cls=Verb)
 def import_(
     name: Annotated[
         str,
         typer.Argument(
             help="A dataset, dataset id or split; or a new name like mydata/test for your own.",
-            autocompletion=_names,
+            autocompletion=dataset_names,
         ),
     ],
     path: Annotated[
@@ -194,200 +217,6 @@ def import_(
     _tell(made, as_json)
 
 
-def _prepared(name: str | None, root: Path | None) -> list[Split]:
-    """The prepared splits that a name means; all of them without a name."""
-    from strbench.datasets import resolve
-    from strbench.store import find_split, prepared_splits
-
-    ready = prepared_splits(root=root)
-    if name is None:
-        return [find_split(split, root=root) for split in ready]
-    mine = [n for n in ready if n == name or n.startswith(name + "/")]
-    wanted = mine or [n for n in resolve(name).splits if n in ready]
-    if not wanted:
-        raise StrbenchError(
-            f"No split of {name} is prepared.",
-            hint=f"strbench data fetch {name}   or   strbench data import {name} PATH",
-        )
-    return [find_split(split, root=root) for split in wanted]
-
-
-@app.command("verify")
-def verify(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            help="What to check; everything prepared without it.", autocompletion=_names
-        ),
-    ] = None,
-    data_dir: DataDir = None,
-    as_json: Json = False,
-) -> None:
-    """Read every sample again and compare counts and fingerprints with the manifests.
-
-    strbench data verify
-
-    strbench data verify cute80/test --json
-    """
-    from strbench.datasets import specs
-
-    sizes = {s.name: s.n for spec in specs() if not spec.make for s in spec.splits}
-    rows: list[dict[str, Any]] = []
-    first: StrbenchError | None = None
-    for split in _prepared(name, data_dir):
-        say(f"reading {split.name}: {split.n} samples")
-        outcome = "ok"
-        try:
-            split.verify()
-            if sizes.get(split.name, split.n) != split.n:
-                raise StrbenchError(
-                    f"{split.name}: expected {sizes[split.name]} samples, found {split.n}.",
-                    hint=f"strbench data import {split.name} PATH --replace",
-                    exit_code=3,
-                )
-        except StrbenchError as error:
-            first = first or error
-            outcome = error.message
-        rows.append({**_row(split), "outcome": outcome})
-    if as_json:
-        print_json(rows)
-    else:
-        shown = [{k: row[k] for k in ("name", "n", "labels", "outcome")} for row in rows]
-        print_table(shown, title="Verified splits", empty="nothing is prepared")
-    if first:
-        raise first
-    say(f"{len(rows)} split{'s'[: len(rows) != 1]} verified, nothing was written")
-
-
-@app.command("info")
-def info(
-    name: Annotated[str, typer.Argument(help="A dataset or split.", autocompletion=_names)],
-    data_dir: DataDir = None,
-    as_json: Json = False,
-) -> None:
-    """Show what a dataset holds, where it comes from, and what of it is prepared here.
-
-    strbench data info ic15
-
-    strbench data info cute80/test --json
-    """
-    from dataclasses import asdict
-
-    from strbench.datasets import resolve
-    from strbench.datasets.obtaining import raw_folder
-    from strbench.store import prepared_splits
-
-    ready = prepared_splits(root=data_dir)
-    mine = [n for n in ready if n == name or n.startswith(name + "/")]
-    try:
-        target = resolve(name)
-        wanted: tuple[str, ...] = target.splits
-        spec = target.spec
-    except StrbenchError:
-        if not mine:
-            raise
-        wanted, spec = tuple(mine), None
-    here = [n for n in wanted if n in ready]
-    manifests = [asdict(split.manifest) for n in here for split in _prepared(n, data_dir)]
-    document: dict[str, Any] = {"name": name, "prepared": manifests}
-    if spec is not None:
-        document["dataset"] = spec.describe()
-        document["raw_folder"] = str(raw_folder(spec))
-    if as_json:
-        print_json(document)
-        return
-    if spec is not None:
-        print(f"{spec.title} ({spec.id})\n")
-        for label, text in (("paper", spec.paper), ("licence", spec.licence)):
-            print(f"{label}: {text}")
-        print(f"downloads and files brought by hand: {raw_folder(spec)}")
-        if spec.drop_in:
-            print(f"read by import: LMDBs, folders with labels, {', '.join(spec.drop_in)}")
-        print()
-        for note in spec.notes:
-            print(f"- {note}")
-        print()
-        rows: list[dict[str, Any]] = [
-            {"split": s.name, "n": s.n, "labels": " or ".join(s.labels), "about": s.about}
-            for s in spec.splits
-        ]
-        print_table(rows, title="Splits")
-        rows = [
-            {
-                "number": i,
-                "source": s.title,
-                "access": s.access,
-                "labels": s.labels,
-                "splits": " ".join(s.splits),
-                "files": " ".join(r.file for r in (*s.files, *s.optional)),
-            }
-            for i, s in enumerate(spec.sources, 1)
-        ]
-        if rows:
-            print_table(rows, title="Sources")
-    rows = [
-        {
-            "split": f"{m['dataset']}/{m['split']}",
-            "n": m["n"],
-            "labels": m["labels"],
-            "fingerprint": m["fingerprint"][:12],
-            "from": ", ".join(str(s.get("name", s)) for s in m["sources"]),
-            "notes": "; ".join(m["notes"]),
-        }
-        for m in manifests
-    ]
-    print_table(rows, title="Prepared here")
-
-
-@app.command("diff")
-def diff(
-    a: Annotated[str, typer.Argument(help="A prepared split.", autocompletion=_names)],
-    b: Annotated[str, typer.Argument(help="Another one.", autocompletion=_names)],
-    examples: Annotated[
-        int, typer.Option(min=0, help="Examples to show of each kind.", rich_help_panel=OUTPUT)
-    ] = 10,
-    data_dir: DataDir = None,
-    as_json: Json = False,
-) -> None:
-    """Show which images two splits share and where their labels differ.
-
-    Images are the same where their decoded pixels are.
-
-    strbench data diff ic15_1811 ic15_2077
-
-    strbench data diff cute80/test mine/test --json
-    """
-    from dataclasses import asdict
-
-    from strbench.datasets.comparing import diff as compare
-
-    pair: list[Split] = []
-    for name in (a, b):
-        found = _prepared(name, data_dir)
-        if len(found) > 1:
-            raise StrbenchError(
-                f"{name} means several prepared splits: {', '.join(s.name for s in found)}.",
-                hint=f"Name one: strbench data diff {found[0].name} {found[1].name}",
-            )
-        pair += found
-    result = compare(*pair)
-    if as_json:
-        print_json({**asdict(result), "relabelled_after_folding": result.folded()})
-        return
-    rows = [
-        {"what": "the same image and label", "samples": result.same},
-        {"what": "the same image, another label", "samples": len(result.relabelled)},
-        {"what": "... also in lower case, letters and digits", "samples": result.folded()},
-        {"what": f"only in {result.a}", "samples": len(result.only_a)},
-        {"what": f"only in {result.b}", "samples": len(result.only_b)},
-    ]
-    print_table(rows, title=f"{result.a} ({result.n_a}) and {result.b} ({result.n_b})")
-    shown: list[dict[str, Any]] = [
-        {"id": p.a, result.a: p.label_a, result.b: p.label_b} for p in result.relabelled[:examples]
-    ]
-    if shown:
-        print_table(shown, title="Another label")
-    for side, only in ((result.a, result.only_a), (result.b, result.only_b)):
-        if only and examples:
-            table = [{"id": id_, "label": label} for id_, label in only[:examples]]
-            print_table(table, title=f"Only in {side}")
+app.command("verify", cls=Verb)(verify)
+app.command("info", cls=Verb)(info)
+app.command("diff", cls=Verb)(diff)

@@ -2,102 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from strbench import registry
+from strbench.cli.breakdown import By, breakdown, print_breakdown
 from strbench.cli.console import Progress, print_json, print_table, say
-from strbench.errors import StrbenchError, unknown_name
+from strbench.cli.help import COMMON, DATA, OUTPUT
+from strbench.cli.options import (
+    AcceptLicence,
+    BatchSize,
+    Breakdown,
+    Device,
+    DryRun,
+    Json,
+    Limit,
+    Offline,
+    Protocol,
+    RecordFolder,
+    recognizer_names,
+    split_names,
+    suite_names,
+)
+from strbench.cli.splits import Consent, bring, named_splits
+from strbench.errors import DATA as DATA_ERROR
+from strbench.errors import PARTIAL, StrbenchError
 
 if TYPE_CHECKING:
     from strbench.records import Record
-    from strbench.store import Split
 
-DATA = "Data"
-COMPUTE = "Compute"
-OUTPUT = "Output"
 DEFAULT = "strbench-36"
 
 
-def _suites(incomplete: str) -> list[str]:
-    return [name for name in registry.table("suites") if name.startswith(incomplete)]
-
-
-def _protocols(incomplete: str) -> list[str]:
-    from strbench.protocols import PROTOCOLS
-
-    return [name for name in PROTOCOLS if name.startswith(incomplete)]
-
-
-BatchSize = Annotated[str, typer.Option(help="Images at once, or auto.", rich_help_panel=COMPUTE)]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=COMPUTE)]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Read only the first N samples; never enters a table.", rich_help_panel=DATA
-    ),
-]
-Protocol = Annotated[
-    str,
-    typer.Option(
-        help="How texts are compared; see `strbench list protocols`.", autocompletion=_protocols
-    ),
-]
-Records = Annotated[
-    Path | None,
-    typer.Option("--records", help="Folder of the run record.", rich_help_panel=OUTPUT),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.", rich_help_panel=OUTPUT)]
-
-
-def _batch_size(text: str) -> int:
-    if text == "auto":
-        return 0
-    if text.isdigit() and int(text) > 0:
-        return int(text)
-    raise StrbenchError(
-        f"--batch-size {text}: expected auto or a number above 0.", hint="--batch-size auto"
-    )
-
-
 def predict(
-    model: Annotated[str, typer.Argument(help="A run, an engine, or package.module:callable.")],
-    split: Annotated[str, typer.Argument(help="A split, e.g. cute80/test.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A run, an engine, or package.module:callable.", autocompletion=recognizer_names
+        ),
+    ],
+    split: Annotated[
+        str, typer.Argument(help="A split, e.g. cute80/test.", autocompletion=split_names)
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="File: .parquet, .jsonl, .csv or .tsv.", rich_help_panel=OUTPUT
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .parquet, .jsonl, .csv or .tsv; default: in the strbench home.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     limit: Limit = None,
+    accept_licence: AcceptLicence = False,
+    offline: Offline = False,
     batch_size: BatchSize = "auto",
     device: Device = "auto",
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Read every image of a split and write the readings; resumes where it was cut short.
 
     strbench predict rapidocr cute80/test
 
-    strbench predict vit-ctc-micro.smoke+dig rendered_regular/test -o out.jsonl
+    strbench predict vit-ctc-micro.smoke+dig svt/test -o out.jsonl
     """
     from strbench import scoring
     from strbench.models import resolve
+    from strbench.prediction_files import READERS
 
+    if output is not None and output.suffix.lower() not in READERS:
+        raise StrbenchError(
+            f"--output {output}: expected a name that ends in {', '.join(READERS)}.",
+            hint=f"strbench predict {model} {split} -o {output.with_suffix('.jsonl')}",
+        )
+    size = _batch_size(batch_size)
     loaded = resolve(model, device=device)
-    (opened,) = _open([split], fetch=True)
-    run, path = scoring.read_split(
-        loaded,
-        opened,
-        batch_size=_batch_size(batch_size),
-        limit=limit,
-        output=output,
-        on_batch=_progress(loaded.name),
-    )
+    if dry_run:
+        print_json({"model": loaded.name, "split": split, "limit": limit})
+        return
+    (opened,) = bring([split], Consent(accept_licence, offline))
+    with _resumable():
+        run, path = scoring.read_split(
+            loaded,
+            opened,
+            batch_size=size,
+            limit=limit,
+            output=output,
+            on_batch=_progress(loaded.name),
+        )
+    n = len(run.predictions.ids)
     if as_json:
-        print_json({"path": str(path), "n": len(run.predictions.ids), "read": run.read})
-    say(f"wrote {path} ({len(run.predictions.ids)} readings, {run.read} of them now)")
+        print_json({"path": str(path), "n": n, "read": run.read})
+    say(f"wrote {path} ({n} readings, {run.read} of them now)")
 
 
 def evaluate(
@@ -106,21 +107,31 @@ def evaluate(
         typer.Option(
             "--model",
             "-m",
+            metavar="NAME",
             help="A run, an engine, or package.module:callable; repeatable. Without it: every "
             "model at hand.",
+            autocompletion=recognizer_names,
+            rich_help_panel=COMMON,
         ),
     ] = None,
     suite: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME",
             help="A suite of splits; see `strbench list suites`.",
-            autocompletion=_suites,
-            rich_help_panel=DATA,
+            autocompletion=suite_names,
+            rich_help_panel=COMMON,
         ),
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", metavar="SPLIT", help="A split; repeatable.", rich_help_panel=DATA),
+        typer.Option(
+            "--data",
+            metavar="SPLIT",
+            help="A split; repeatable.",
+            autocompletion=split_names,
+            rich_help_panel=DATA,
+        ),
     ] = None,
     stand_in: Annotated[
         bool,
@@ -133,180 +144,221 @@ def evaluate(
     predictions: Annotated[
         Path | None,
         typer.Option(
-            help="Score this file of predictions instead of a model.", rich_help_panel=DATA
+            metavar="FILE",
+            help="Score this file of predictions instead of a model.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     protocol: Protocol = DEFAULT,
     limit: Limit = None,
+    accept_licence: AcceptLicence = False,
+    offline: Offline = False,
     batch_size: BatchSize = "auto",
     device: Device = "auto",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would run.", rich_help_panel=OUTPUT)
-    ] = False,
-    records: Records = None,
+    by: Breakdown = None,
+    dry_run: DryRun = False,
+    records: RecordFolder = None,
     as_json: Json = False,
 ) -> None:
     """Read and score test sets with one or more models, and write a run record for each.
 
     strbench eval --suite rendered
 
-    strbench eval --model rapidocr --model mypackage.models:build --suite regular
+    strbench eval -m rapidocr -m mypackage.models:build --suite regular
     """
     from strbench import models, scoring
+    from strbench.protocols import protocol as find_protocol
 
-    names = _split_names(suite, data, stand_in)
+    rule = find_protocol(protocol)
+    size = _batch_size(batch_size)
+    consent = Consent(accept_licence, offline)
+    title, names = named_splits(suite, data, stand_in=stand_in)
     if predictions is not None:
-        if len(names) != 1:
-            raise StrbenchError(
-                f"--predictions is one file for one split; {len(names)} splits were named.",
-                hint="strbench eval --predictions out.jsonl --data cute80/test",
-            )
-        score(predictions, names[0], protocol=protocol, records=records, as_json=as_json)
-        return
-    chosen = model or models.at_hand()
-    if not chosen:
-        raise StrbenchError(
-            "No model is at hand: nothing was trained and no engine is installed.",
-            hint="strbench finetune   or   pip install 'strbench[ocr]'",
+        _exclude_model(model, limit, names)
+        score(
+            predictions,
+            names[0],
+            protocol=protocol,
+            accept_licence=accept_licence,
+            offline=offline,
+            by=by,
+            records=records,
+            as_json=as_json,
         )
+        return
+    chosen = list(dict.fromkeys(model or _at_hand()))
     if not model:
         say(f"models at hand: {', '.join(chosen)}")
     if dry_run:
-        print_json({"models": chosen, "splits": names, "protocol": protocol})
+        print_json({"models": chosen, "splits": names, "protocol": rule.name, "limit": limit})
         return
-    splits = _open(names, fetch=True, suite=suite)
+    loaded = [models.resolve(name, device=device) for name in chosen]  # a bad name stops all
+    splits = bring(names, consent, suite=suite)
     finished: list[Record] = []
-    for name in chosen:
-        loaded = models.resolve(name, device=device)
-        finished.append(
-            scoring.evaluate(
-                loaded,
+    with _resumable():
+        for one in loaded:
+            record = scoring.evaluate(
+                one,
                 splits,
-                rule=protocol,
-                suite=suite or "",
-                batch_size=_batch_size(batch_size),
+                rule=rule.name,
+                suite=title,
+                batch_size=size,
                 limit=limit,
                 records_folder=records,
-                on_batch=_progress(loaded.name),
+                on_batch=_progress(one.name),
             )
-        )
-    _show(finished, as_json)
+            say(f"wrote {record.path}")
+            finished.append(record)
+    rows = [row for record in finished for row in breakdown(record, splits, by)] if by else []
+    _show(finished, by, rows, as_json=as_json)
 
 
 def score(
-    predictions: Annotated[Path, typer.Argument(help="Parquet, JSONL, CSV, or `path TAB text`.")],
+    predictions: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Parquet, JSONL, CSV, or `path TAB text`.")
+    ],
     data: Annotated[
         str | None,
-        typer.Argument(help="The split that was read; a --signature names it too."),
+        typer.Argument(
+            metavar="SPLIT",
+            help="The split that was read; a --signature names it too.",
+            autocompletion=split_names,
+        ),
     ] = None,
     protocol: Protocol = DEFAULT,
     signature: Annotated[
         str | None,
-        typer.Option(help="Score as this printed signature says, and refuse other data."),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="The model's name in tables; default the file's.")
+        typer.Option(
+            metavar="LINE",
+            help="Score as this printed signature says, and refuse other data.",
+            rich_help_panel=COMMON,
+        ),
     ] = None,
     resize: Annotated[
-        str, typer.Option(help="How images were resized, for the signature.")
+        str,
+        typer.Option(
+            metavar="RULE", help="How images were resized, for the signature.", rich_help_panel=DATA
+        ),
     ] = "unknown",
-    records: Records = None,
+    accept_licence: AcceptLicence = False,
+    offline: Offline = False,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The model's name in tables; default: the file's.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    by: Breakdown = None,
+    records: RecordFolder = None,
     as_json: Json = False,
 ) -> None:
     """Score a file of predictions, from here or from anywhere else.
 
-    strbench score out.jsonl cute80/test
+    strbench score out.jsonl cute80/test --by length
 
-    strbench score out.tsv --signature 'wacc|case:lower|chars:36|...|v0.1'
+    strbench score out.tsv --signature 'wacc|strbench-36|...|v0.1'
     """
     from strbench import scoring
     from strbench.predictions import read_predictions
+    from strbench.protocols import parse_signature
+    from strbench.protocols import protocol as find_protocol
 
-    if signature is not None:
-        from strbench.protocols import parse_signature
-
-        parsed = parse_signature(signature)
+    parsed = parse_signature(signature) if signature is not None else None
+    if parsed is not None:
+        if data not in (None, parsed.split_name):
+            raise StrbenchError(
+                f"The signature names {parsed.split_name}, and {data} was given too.",
+                hint=f"strbench score {predictions} --signature ...",
+            )
         data, protocol, resize = parsed.split_name, parsed.protocol, parsed.resize
     if data is None:
         raise StrbenchError(
-            "Which split were these predictions made on?",
+            "The split that these predictions were made on must be named.",
             hint=f"strbench score {predictions} cute80/test",
         )
-    (split,) = _open([data], fetch=True)
-    if signature is not None and not split.fingerprint.startswith(parsed.fingerprint):
+    rule = find_protocol(protocol)
+    texts = read_predictions(predictions)
+    (split,) = bring([data], Consent(accept_licence, offline))
+    if parsed is not None and not split.fingerprint.startswith(parsed.fingerprint):
         raise StrbenchError(
             f"{split.name}: the signature names data @{parsed.fingerprint}, found "
             f"@{split.fingerprint[:8]}.",
             hint=f"Bring the same files, or see how they differ: strbench data info {split.name}",
-            exit_code=3,
+            exit_code=DATA_ERROR,
         )
     record = scoring.score_file(
         predictions,
-        read_predictions(predictions),
+        texts,
         split,
         name=name or predictions.stem,
-        rule=protocol,
+        rule=rule.name,
         resize=resize,
         records_folder=records,
     )
-    _show([record], as_json)
+    rows = breakdown(record, [split], by) if by else []
+    _show([record], by, rows, as_json=as_json)
+    say(f"wrote {record.path}")
 
 
-def _split_names(suite: str | None, data: list[str] | None, stand_in: bool) -> list[str]:
-    """The splits that --suite and --data mean, and a plain default without either."""
-    if suite is None and not data:
-        from strbench.store import prepared_splits
+def _batch_size(text: str) -> int:
+    if text == "auto":
+        return 0
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise StrbenchError(
+        f"--batch-size {text}: expected auto or a number above 0.", hint="--batch-size auto"
+    )
 
-        suites = registry.table("suites")
-        tests = {split for entry in suites.values() for split in entry.splits}
-        prepared = [name for name in prepared_splits() if name in tests]
-        if prepared:
-            say(f"no --suite: every prepared test split, {', '.join(prepared)}")
-            return prepared
+
+def _exclude_model(model: list[str] | None, limit: int | None, names: list[str]) -> None:
+    """Refuse what makes no sense beside --predictions."""
+    hint = "strbench eval --predictions out.jsonl --data cute80/test"
+    if model or limit is not None:
         raise StrbenchError(
-            "No test set is prepared here, and neither --suite nor --data was given.",
-            hint="strbench eval --suite rendered",
+            "--predictions is scored whole and without a model, so --model and --limit do not go "
+            "with it.",
+            hint=hint,
         )
-    names: list[str] = []
-    if suite is not None:
-        suites = registry.table("suites")
-        if suite not in suites:
-            raise unknown_name("suite", suite, suites, hint="See: strbench list suites")
-        entry = suites[suite]
-        if stand_in and entry.stand_in:
-            say(f"--stand-in: rendered suite {entry.stand_in} in place of {suite}")
-            entry = suites[entry.stand_in]
-        names += entry.splits
-    return [*names, *(data or [])]
+    if len(names) != 1:
+        raise StrbenchError(
+            f"--predictions is one file for one split; {len(names)} splits were named.", hint=hint
+        )
 
 
-def _open(names: list[str], *, fetch: bool, suite: str | None = None) -> list[Split]:
-    """The splits, prepared first where that needs no one's consent.
+def _at_hand() -> list[str]:
+    """Trained recognizers, and the engines that read without a file of the user's.
 
     Raises:
-        StrbenchError: one cannot be had; the message names the file to bring, and the stand-in.
+        StrbenchError: there is none.
     """
-    from strbench.datasets import obtain
-    from strbench.store import find_split, prepared_splits
+    from strbench import models
 
-    for name in names:
-        if name in prepared_splits():
-            continue
-        try:
-            obtain(name, say=say)
-        except StrbenchError as error:
-            if suite is None or not registry.table("suites")[suite].stand_in:
-                raise
-            raise StrbenchError(
-                f"{name} is not at hand and cannot be fetched: {error.message}",
-                hint=f"{error.hint}\n  or, on rendered words: strbench eval --suite {suite} "
-                "--stand-in",
-                exit_code=error.exit_code,
-            ) from error
-    return [find_split(name) for name in names]
+    # The engine onnx reads whatever model a card file names, and no model without one.
+    names = [name for name in models.at_hand() if name != "onnx"]
+    if not names:
+        raise StrbenchError(
+            "No model is at hand: nothing was trained and no engine is installed.",
+            hint="strbench finetune   or   pip install 'strbench[ocr]'",
+        )
+    return names
 
 
-def _progress(model: str) -> Any:
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Ctrl-C while reading ends as a partial run: what was read is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StrbenchError(
+            "Interrupted; the readings made so far are kept.",
+            hint="The same command goes on where this one stopped.",
+            exit_code=PARTIAL,
+        ) from None
+
+
+def _progress(model: str) -> Callable[[str, int, int], None]:
     lines: dict[str, Progress] = {}
 
     def show(split: str, done: int, total: int) -> None:
@@ -315,29 +367,42 @@ def _progress(model: str) -> Any:
     return show
 
 
-def _show(finished: list[Record], as_json: bool) -> None:
+def _show(
+    finished: list[Record], by: By | None, rows: list[dict[str, Any]], *, as_json: bool
+) -> None:
+    """The scores on stdout: a table with its signatures, or one JSON document.
+
+    The document is the record, or a list of records where several models were named; with --by each
+    has the counts under "breakdown".
+    """
     if as_json:
-        documents = [record.to_json() for record in finished]
-        print_json(documents[0] if len(documents) == 1 else documents)
-    else:
-        rows = []
+        documents = []
         for record in finished:
-            for entry in record.scores:
-                accuracy, closeness = entry.word_accuracy, entry.one_minus_ned
-                assert accuracy is not None
-                assert closeness is not None
-                rows.append(
-                    {
-                        "model": record.name,
-                        "split": entry.split + (" (rendered)" if entry.rendered else ""),
-                        "Acc": f"{100 * accuracy.correct / accuracy.n:.1f}",
-                        "95 %": f"{100 * (accuracy.low or 0):.1f} to {100 * (accuracy.high or 0):.1f}",
-                        "correct": f"{accuracy.correct}/{accuracy.n}",
-                        "1-NED": f"{100 * closeness.sum / closeness.n:.1f}",
-                    }
-                )
-        print_table(rows, title=f"scores, {finished[0].protocol}")
-        for signature in dict.fromkeys(e.signature for r in finished for e in r.scores):
-            print(signature)
+            extra = {"breakdown": [r for r in rows if r["model"] == record.name]} if by else {}
+            documents.append({**record.to_json(), **extra})
+        print_json(documents[0] if len(documents) == 1 else documents)
+        return
+    table: list[dict[str, Any]] = []
     for record in finished:
-        say(f"wrote {record.path}")
+        for entry in record.scores:
+            accuracy, closeness = entry.word_accuracy, entry.one_minus_ned
+            assert accuracy is not None
+            assert closeness is not None
+            table.append(
+                {
+                    "model": record.name,
+                    "split": entry.split + (" (rendered)" if entry.rendered else ""),
+                    "Acc": f"{100 * accuracy.correct / accuracy.n:.1f}",
+                    "95 %": f"{100 * (accuracy.low or 0):.1f} to {100 * (accuracy.high or 0):.1f}",
+                    "correct": f"{accuracy.correct}/{accuracy.n}",
+                    "1-NED": f"{100 * closeness.sum / closeness.n:.1f}",
+                    " / ".join(entry.ladder): " / ".join(map(str, entry.ladder.values())),
+                }
+            )
+    limited = finished[0].limit
+    first = f", first {limited} samples only: enters no table" if limited is not None else ""
+    print_table(table, title=f"scores, protocol {finished[0].protocol}{first}")
+    if by:
+        print_breakdown(rows, by)
+    for signature in dict.fromkeys(e.signature for r in finished for e in r.scores):
+        print(signature)

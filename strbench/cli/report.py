@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from strbench.cli.console import say
+from strbench.cli.help import COMMON, DATA, OUTPUT
+from strbench.cli.options import Json, suite_names
 from strbench.errors import StrbenchError
-
-DATA = "Data"
-OUTPUT = "Output"
 
 Records = Annotated[
     Path | None,
@@ -23,22 +22,42 @@ Records = Annotated[
         rich_help_panel=DATA,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.", rich_help_panel=OUTPUT)]
 
 
 def report(
     suite: Annotated[
-        str | None, typer.Option(help="common, occluded, rendered ...; default: all measured.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="common, occluded, rendered ...; default: all measured.",
+            autocompletion=suite_names,
+            rich_help_panel=COMMON,
+        ),
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only this protocol.", rich_help_panel=COMMON),
+    ] = None,
     models: Annotated[
-        list[str] | None, typer.Option(help="Only these models; repeatable, or with commas.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only these models; repeatable, or with commas.",
+            rich_help_panel=COMMON,
+        ),
     ] = None,
-    metric: Annotated[str, typer.Option(help="word_accuracy or one_minus_ned.")] = "word_accuracy",
+    metric: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="word_accuracy or one_minus_ned.", rich_help_panel=COMMON
+        ),
+    ] = "word_accuracy",
     reported: Annotated[
         bool,
         typer.Option(
-            "--reported/--no-reported", help="Also rows printed in papers, marked and unranked."
+            "--reported",
+            help="Also rows printed in papers, marked and unranked.",
+            rich_help_panel=COMMON,
         ),
     ] = False,
     records: Records = None,
@@ -87,7 +106,7 @@ def report(
         )
     known = next((name for name in METRICS if name == metric), None)
     if known is None:
-        raise unknown_name("metric", metric, METRICS)
+        raise unknown_name("metric", metric, METRICS, hint="See: strbench list metrics")
     if committed:
         from strbench.report.committed import committed_folder
 
@@ -113,9 +132,9 @@ def report(
         for part in render.terminal(made, intervals=intervals):
             Console().print(part)
     if not made.tables:
-        where = f"suite {suite}" if suite else "any split"
-        say(f"No run in {folder} enters a table for {where}.")
-        say(f"  try: strbench eval --suite {suite or 'rendered'}")
+        what = f"the suite {suite}" if suite else "a table"
+        say(f"Nothing in {folder} was measured on a whole split yet that would enter {what}.")
+        say(f"To measure: strbench eval --suite {suite or 'rendered'}")
 
 
 def compare(
@@ -124,15 +143,22 @@ def compare(
     ],
     second: Annotated[str, typer.Argument(help="What to compare it with.")],
     split: Annotated[
-        list[str] | None, typer.Option(help="Only these splits; repeatable.", rich_help_panel=DATA)
+        list[str] | None,
+        typer.Option(metavar="SPLIT", help="Only these splits; repeatable.", rich_help_panel=DATA),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Protocol; default: that of the records.")
+        str | None,
+        typer.Option(metavar="NAME", help="Default: that of the records.", rich_help_panel=COMMON),
     ] = None,
     records: Records = None,
     limit_samples: Annotated[
         int,
-        typer.Option(min=0, help="Flipped samples to list per direction.", rich_help_panel=OUTPUT),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Flipped samples to list per direction.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = 10,
     as_json: Json = False,
 ) -> None:
@@ -140,7 +166,7 @@ def compare(
 
     strbench compare rapidocr vit-ctc-micro.smoke
 
-    strbench compare mine.jsonl theirs.jsonl --split svt/test --limit-samples 50
+    strbench compare mine.jsonl theirs.jsonl --split svt/test
     """
     from strbench.home import home
     from strbench.report import compare as paired

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from strbench import registry
 from strbench.cli.console import Progress, print_json, say
+from strbench.cli.help import COMMON, COMPUTE, DATA, OUTPUT
+from strbench.cli.options import Device, DryRun, Json
 from strbench.errors import StrbenchError
-
-DATA = "Data"
-COMPUTE = "Compute"
-OUTPUT = "Output"
 
 
 def _methods(incomplete: str) -> list[str]:
@@ -23,13 +24,29 @@ def _models(incomplete: str) -> list[str]:
     return [name for name in registry.names("models") if name.startswith(incomplete)]
 
 
+def _parents(incomplete: str) -> list[str]:
+    from strbench.models import finished_runs
+
+    known = [*finished_runs("methods"), "scratch"]
+    return [name for name in known if name.startswith(incomplete)]
+
+
 Recipe = Annotated[
     str | None,
-    typer.Option(help="paper, small or smoke. Without it: small on a GPU, smoke on a CPU."),
+    typer.Option(
+        metavar="NAME",
+        help="paper, small or smoke. Without it: small on a GPU, smoke on a CPU.",
+        rich_help_panel=COMMON,
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the recipe; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change a setting of the recipe; repeatable.",
+        rich_help_panel=COMMON,
+    ),
 ]
 Splits = Annotated[
     list[str] | None,
@@ -43,28 +60,51 @@ Splits = Annotated[
 First = Annotated[
     float | None,
     typer.Option(
-        "--first", help="Use only this first fraction of every split.", rich_help_panel=DATA
+        "--first",
+        metavar="FRACTION",
+        help="Use only this first fraction of every split.",
+        rich_help_panel=DATA,
     ),
 ]
 BatchSize = Annotated[
     str,
-    typer.Option(help="Images a step, or auto: the recipe's.", rich_help_panel=COMPUTE),
+    typer.Option(
+        metavar="N|auto", help="Images a step, or auto: the recipe's.", rich_help_panel=COMPUTE
+    ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=COMPUTE)]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Seed = Annotated[
+    int,
+    typer.Option(min=0, metavar="N", help="Seed of everything random.", rich_help_panel=COMMON),
+]
 Name = Annotated[
     str | None,
     typer.Option(
-        "--name", help="Name of the run; default model-size.recipe.", rich_help_panel=OUTPUT
+        "--name",
+        metavar="NAME",
+        help="Name of the run; default: model-size.recipe.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Replace = Annotated[
     bool, typer.Option("--replace", help="Discard a run of this name.", rich_help_panel=OUTPUT)
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what would run, and leave.", rich_help_panel=OUTPUT)
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.", rich_help_panel=OUTPUT)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options that pretrain and finetune share, as typed."""
+
+    recipe: str | None
+    settings: list[str] | None
+    data: list[str] | None
+    first: float | None
+    batch_size: str
+    device: str
+    seed: int
+    name: str | None
+    replace: bool
+    dry_run: bool
+    as_json: bool
 
 
 def pretrain(
@@ -88,24 +128,22 @@ def pretrain(
 
     strbench pretrain dig
 
-    strbench pretrain dig-tiny --recipe small --data iiit5k/train --data rendered/unlabelled=0.8
+    strbench pretrain dig-tiny --recipe small --data iiit5k/train --first 0.5
     """
-    _train(
-        "methods",
-        method,
-        recipe,
-        settings,
-        data,
-        first,
-        batch_size,
-        device,
-        seed,
-        name,
-        None,
-        replace,
-        dry_run,
-        as_json,
+    request = Request(
+        recipe=recipe,
+        settings=settings,
+        data=data,
+        first=first,
+        batch_size=batch_size,
+        device=device,
+        seed=seed,
+        name=name,
+        replace=replace,
+        dry_run=dry_run,
+        as_json=as_json,
     )
+    _train("methods", method, request)
 
 
 def finetune(
@@ -120,6 +158,8 @@ def finetune(
             metavar="RUN",
             help="Pretraining run (name or folder) to start from; `scratch` for none. Without it: "
             "the newest one.",
+            autocompletion=_parents,
+            rich_help_panel=COMMON,
         ),
     ] = None,
     recipe: Recipe = None,
@@ -138,77 +178,56 @@ def finetune(
 
     strbench finetune --from dig-micro.smoke
 
-    strbench finetune vit-ctc-tiny --from scratch --data iiit5k/train --data svt/train
+    strbench finetune vit-ctc-tiny --from scratch --data iiit5k/train
     """
-    from strbench import models
-
-    if parent is None:
-        runs = models.finished_runs("methods")
-        parent = runs[-1] if runs else None
-        say(f"starting from {parent or 'scratch'} (choose with --from)")
-    _train(
-        "models",
-        model,
-        recipe,
-        settings,
-        data,
-        first,
-        batch_size,
-        device,
-        seed,
-        name,
-        None if parent == "scratch" else parent,
-        replace,
-        dry_run,
-        as_json,
+    request = Request(
+        recipe=recipe,
+        settings=settings,
+        data=data,
+        first=first,
+        batch_size=batch_size,
+        device=device,
+        seed=seed,
+        name=name,
+        replace=replace,
+        dry_run=dry_run,
+        as_json=as_json,
     )
+    if parent is None:
+        from strbench.models import finished_runs
+
+        runs = finished_runs("methods")
+        parent = runs[-1] if runs else "scratch"
+        say(f"starting from {parent} (choose with --from)")
+    _train("models", model, request, parent=None if parent == "scratch" else parent)
 
 
 def _train(
-    kind: Literal["methods", "models"],
-    entry: str,
-    recipe: str | None,
-    settings: list[str] | None,
-    data: list[str] | None,
-    first: float | None,
-    batch_size: str,
-    device: str,
-    seed: int,
-    name: str | None,
-    parent: str | None,
-    replace: bool,
-    dry_run: bool,
-    as_json: bool,
+    kind: Literal["methods", "models"], entry: str, request: Request, *, parent: str | None = None
 ) -> None:
     from strbench import runs
 
-    if first is not None and not 0 < first <= 1:
-        raise StrbenchError(
-            f"--first {first:g}: expected a fraction above 0 and up to 1.", hint="--first 0.1"
-        )
-    typed = list(settings or [])
-    if batch_size != "auto":
-        typed.append(f"batch_size={batch_size}")
+    typed = _check(kind, entry, request, parent)
     plan = runs.make_plan(
         kind,
         entry,
-        data=data or runs.default_data(kind, recipe, device=device, say=say),
-        recipe=recipe,
+        data=request.data
+        or runs.default_data(kind, request.recipe, device=request.device, say=say),
+        recipe=request.recipe,
         settings=typed,
-        run_name=name,
+        run_name=request.name,
         parent=parent,
-        first=first,
-        seed=seed,
-        device=device,
+        first=request.first,
+        seed=request.seed,
+        device=request.device,
     )
     described = runs.describe(plan)
-    if dry_run:
+    if request.dry_run:
         print_json(described)
         return
     say(
-        f"{plan.name}: recipe {plan.recipe}, {described['parameters']:,} parameters, "
-        f"{described['steps']:,} steps of {plan.config.batch_size} images on {plan.device}; "
-        f"data {plan.trained_on}"
+        f"{plan.name}: {described['parameters']:,} parameters, {described['steps']:,} steps of "
+        f"{plan.config.batch_size} images on {plan.device}; data {plan.trained_on}"
     )
     progress = Progress(plan.name)
 
@@ -216,7 +235,49 @@ def _train(
         detail = "  ".join(f"{key} {value:.4g}" for key, value in terms.items())
         progress(done, total, detail)
 
-    weights = runs.execute(plan, replace=replace, say=say, on_log=show)
-    if as_json:
+    weights = runs.execute(plan, replace=request.replace, say=say, on_log=show)
+    if request.as_json:
         print_json({**described, "weights": str(weights)})
+    _tell_next(kind, plan.name, weights)
+
+
+def _check(
+    kind: Literal["methods", "models"], entry: str, request: Request, parent: str | None
+) -> Sequence[str]:
+    """The settings as typed, once every name is known: nothing is drawn or fetched for a typo.
+
+    Says which recipe runs and why where none was named.
+    """
+    from strbench import models, runs
+    from strbench.devices import device_name, pick_device
+    from strbench.settings import override
+
+    if request.first is not None and not 0 < request.first <= 1:
+        raise StrbenchError(
+            f"--first {request.first:g}: expected a fraction above 0 and up to 1.",
+            hint="--first 0.1",
+        )
+    typed = list(request.settings or [])
+    if request.batch_size != "auto":
+        if not (request.batch_size.isdecimal() and int(request.batch_size) > 0):
+            raise StrbenchError(
+                f"--batch-size {request.batch_size}: expected auto or a number above 0.",
+                hint="--batch-size auto",
+            )
+        typed.append(f"batch_size={request.batch_size}")
+    _, method, implied = runs.find_entry(kind, entry)
+    device = pick_device(request.device)
+    recipe = runs.pick_recipe(method, request.recipe, device)
+    override(method.recipes[recipe], [*implied, *typed])
+    if parent is not None:
+        models.run_directory(parent)
+    if request.recipe is None:
+        others = ", ".join(name for name in method.recipes if name != recipe)
+        say(f"recipe {recipe}, picked for {device_name(device)} (--recipe has {others} too)")
+    return typed
+
+
+def _tell_next(kind: Literal["methods", "models"], name: str, weights: Path) -> None:
+    following = f"finetune --from {name}" if kind == "methods" else f"eval --model {name}"
+    say(f"next: strbench {following}")
     say(f"wrote {weights}")

@@ -1,0 +1,142 @@
+"""The test splits that --suite and --data mean, brought where that is possible."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from strbench import registry
+from strbench.cli.console import say
+from strbench.errors import DATA, StrbenchError, unknown_name
+
+if TYPE_CHECKING:
+    from strbench.store import Split
+
+
+class Consent(NamedTuple):
+    """What may be done to get a split that is not prepared."""
+
+    accept_licence: bool = False
+    offline: bool = False
+
+
+def named_splits(
+    suite: str | None, data: Sequence[str] | None, *, stand_in: bool = False
+) -> tuple[str, list[str]]:
+    """The suite's name for the record ("" without one) and the splits, each once.
+
+    Without --suite and --data: every test split that is prepared here.
+
+    Raises:
+        StrbenchError: no such suite, a suite without a stand-in, or nothing was named and nothing is
+            prepared.
+    """
+    suites = registry.table("suites")
+    if suite is None and stand_in:
+        raise StrbenchError(
+            "--stand-in replaces the real sets of a suite, and no --suite was given.",
+            hint="strbench eval --suite occluded --stand-in",
+        )
+    if suite is None and not data:
+        from strbench.store import prepared_splits
+
+        tests = {split for entry in suites.values() for split in entry.splits}
+        prepared = [name for name in prepared_splits() if name in tests]
+        if not prepared:
+            raise StrbenchError(
+                "No test set is prepared here, and neither --suite nor --data was given.",
+                hint="strbench eval --suite rendered",
+            )
+        say(f"no --suite: every prepared test split, {', '.join(prepared)}")
+        return "", prepared
+    names: list[str] = []
+    if suite is not None:
+        if suite not in suites:
+            raise unknown_name("suite", suite, suites, hint="See: strbench list suites")
+        if stand_in:
+            if not suites[suite].stand_in:
+                raise StrbenchError(
+                    f"The suite {suite} has no rendered stand-in.",
+                    hint=f"strbench eval --suite {suite}",
+                )
+            say(f"--stand-in: the rendered suite {suites[suite].stand_in} in place of {suite}")
+            suite = suites[suite].stand_in
+        names += suites[suite].splits
+    return suite or "", list(dict.fromkeys([*names, *(data or [])]))
+
+
+def bring(names: Sequence[str], consent: Consent, *, suite: str | None = None) -> list[Split]:
+    """The splits, each opened where it is prepared and otherwise fetched or drawn first.
+
+    On a terminal the licence of a set is put to the user; elsewhere ``consent`` decides.
+
+    Raises:
+        StrbenchError: some cannot be had; the hint names the files to bring, from where and to which
+            folder, and the suite's rendered stand-in.
+    """
+    from strbench.cli.data import ask_on_terminal, show_bytes
+    from strbench.datasets import obtain, resolve
+    from strbench.store import find_split, prepared_splits, split_directory
+
+    ready = prepared_splits()
+    missing = [name for name in names if name not in ready]
+    for name in missing:
+        split_directory(name)  # a misspelt name stops the command before the first download
+    targets = {name: resolve(name) for name in missing}
+    ask = ask_on_terminal if sys.stdin.isatty() and sys.stderr.isatty() else None
+    failures: dict[str, StrbenchError] = {}
+    for name in missing:
+        try:
+            obtain(
+                name,
+                accept_licence=consent.accept_licence,
+                offline=consent.offline,
+                ask=ask,
+                say=say,
+                progress=show_bytes,
+            )
+        except StrbenchError as error:
+            spec = targets[name].spec
+            if spec is None or spec.make:  # drawn here: there is nothing to bring
+                raise
+            failures[name] = error
+    if failures:
+        raise _not_at_hand(failures, consent, suite)
+    return [find_split(name) for name in names]
+
+
+def _not_at_hand(
+    failures: dict[str, StrbenchError], consent: Consent, suite: str | None
+) -> StrbenchError:
+    from strbench.datasets import resolve
+    from strbench.datasets.obtaining import raw_folder
+
+    reasons = dict.fromkeys(e.message for e in failures.values() if e.exit_code != DATA)
+    if any(e.exit_code == DATA for e in failures.values()):  # each source's failure was told
+        reasons["Bringing them failed, as told above."] = None
+    flag = "" if consent.accept_licence else " --accept-licence"
+    again = (
+        f"strbench eval --suite {suite}" if suite else f"strbench data fetch {' '.join(failures)}"
+    )
+    hints = []
+    if any("licence" in reason for reason in reasons) and not consent.accept_licence:
+        hints.append(f"To accept and fetch: {again} --accept-licence")
+    for name in failures:
+        spec = resolve(name).spec
+        assert spec is not None
+        source = next((s for s in spec.sources if name in s.splits), None)
+        for remote in source.files if source else ():
+            target = raw_folder(spec) / remote.file
+            hints.append(f"By hand: bring {remote.urls[0]}\n  as {target}")
+    if len(hints) > 1 or (hints and not flag):
+        hints.append(f"  then: {again} --offline{flag}")
+    if suite and registry.table("suites")[suite].stand_in:
+        hints.append(f"On rendered words instead: strbench eval --suite {suite} --stand-in")
+    worst = max(failures.values(), key=lambda error: error.exit_code)
+    names = ", ".join(failures)
+    return StrbenchError(
+        f"Not at hand: {names}. {' '.join(reasons)}",
+        hint="\n".join(hints) or worst.hint,
+        exit_code=worst.exit_code,
+    )

@@ -1,0 +1,219 @@
+"""Samples in, a split out: written whole with every image checked, or adopted where it lies.
+
+Import these names from ``strbench.store``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from dataclasses import replace as replace_field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from strbench import __version__
+from strbench.errors import DATA, StrbenchError
+from strbench.files import disk_full, new_folder
+from strbench.lmdb_files import count_samples, transaction_number
+from strbench.splits import (
+    Manifest,
+    Split,
+    check_faults,
+    checked_chunks,
+    open_split,
+    sum_in_hex,
+)
+from strbench.types import Sample
+
+
+def _put(env: lmdb.Environment, items: Sequence[tuple[bytes, bytes]]) -> None:
+    while True:
+        try:
+            with env.begin(write=True) as transaction:
+                transaction.cursor().putmulti(items)
+            return
+        except lmdb.MapFullError:
+            env.set_mapsize(env.info()["map_size"] * 2)
+        except lmdb.Error as error:
+            # A write that a full disk cuts short is an input/output error to LMDB.
+            raise disk_full(Path(env.path()), str(error)) from error
+
+
+def write_split(
+    directory: Path,
+    samples: Iterable[Sample],
+    *,
+    dataset: str,
+    split: str,
+    labels: str,
+    licence: str = "",
+    expected: int | None = None,
+    rendered: bool = False,
+    sources: Sequence[dict[str, Any]] = (),
+    notes: Sequence[str] = (),
+    replace: bool = False,
+    workers: int | None = None,
+) -> Split:
+    """The split written at ``directory`` from samples in the given order, checked as they pass.
+
+    Every image is decoded once; every id must be new. Memory does not grow with the split, apart
+    from a set of ids.
+
+    Raises:
+        StrbenchError: an image is corrupt, an id is repeated, the count is not ``expected``, the disk
+            is full, or another process writes the same split. Nothing is left at ``directory`` then.
+    """
+    name = f"{dataset}/{split}"
+    with new_folder(directory, replace=replace) as folder:
+        n, digest = _pack(folder, samples, name, expected, workers)
+        (folder / "lock.mdb").unlink(missing_ok=True)
+        manifest = Manifest(
+            dataset=dataset,
+            split=split,
+            n=n,
+            fingerprint=digest,
+            labels=labels,
+            licence=licence,
+            rendered=rendered,
+            lmdb_bytes=(folder / "data.mdb").stat().st_size,
+            sources=list(sources),
+            notes=list(notes),
+            created=_now(),
+            version=__version__,
+        )
+        _write_manifest(folder, manifest)
+    return open_split(directory)
+
+
+def _pack(
+    folder: Path,
+    samples: Iterable[Sample],
+    name: str,
+    expected: int | None,
+    workers: int | None,
+) -> tuple[int, str]:
+    """The number of samples written to the LMDB in ``folder``, and their fingerprint."""
+    seen: set[str] = set()
+    faults: list[str] = []
+    total = 0
+    with (
+        lmdb.open(str(folder), map_size=1 << 28, sync=False, writemap=False) as env,
+        closing(checked_chunks(samples, workers=workers)) as chunks,
+    ):
+        for chunk, digests, chunk_faults in chunks:
+            faults += chunk_faults
+            total += sum(digests)
+            items: list[tuple[bytes, bytes]] = []
+            for sample in chunk:
+                if sample.id in seen:
+                    raise StrbenchError(
+                        f"{name}: the id {sample.id!r} occurs twice.",
+                        hint="Give every sample its own file name.",
+                        exit_code=DATA,
+                    )
+                seen.add(sample.id)
+                if not faults:
+                    items += _items(len(seen), sample)
+            _put(env, items)
+        check_faults(name, faults)
+        _check_count(name, len(seen), expected)
+        _put(env, [(b"num-samples", b"%d" % len(seen))])
+        try:
+            env.sync(True)
+        except lmdb.Error as error:
+            raise disk_full(folder, str(error)) from error
+    return len(seen), sum_in_hex(total)
+
+
+def _items(number: int, sample: Sample) -> list[tuple[bytes, bytes]]:
+    """Keys and values of one sample, counted from 1."""
+    items = [(b"image-%09d" % number, sample.image), (b"id-%09d" % number, sample.id.encode())]
+    if sample.label is not None:
+        items.append((b"label-%09d" % number, sample.label.encode()))
+    if sample.group is not None:
+        items.append((b"group-%09d" % number, sample.group.encode()))
+    return items
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def adopt_lmdb(
+    lmdb_path: Path,
+    directory: Path,
+    *,
+    dataset: str,
+    split: str,
+    labels: str | None = None,
+    licence: str = "",
+    expected: int | None = None,
+    sources: Sequence[dict[str, Any]] = (),
+    notes: Sequence[str] = (),
+    replace: bool = False,
+) -> Split:
+    """The split at ``directory`` whose images stay in the user's LMDB, where they lie.
+
+    Args:
+        lmdb_path: the folder that holds ``data.mdb``, or that file.
+        labels: name of the label variant; "as found" where it has none.
+
+    Raises:
+        StrbenchError: no LMDB there, no ``num-samples``, a missing image, a corrupt image, or a count
+            that is not ``expected``.
+    """
+    source = lmdb_path.parent if lmdb_path.name == "data.mdb" else lmdb_path
+    source = source.resolve()
+    name = f"{dataset}/{split}"
+    with new_folder(directory, replace=replace) as folder:
+        n = count_samples(source)
+        _check_count(name, n, expected)
+        draft = Manifest(
+            dataset=dataset,
+            split=split,
+            n=n,
+            fingerprint="",
+            labels=labels or "as found",
+            licence=licence,
+            ids="index",
+            lmdb=str(source),
+            lmdb_bytes=(source / "data.mdb").stat().st_size,
+            lmdb_transaction=transaction_number(source),
+            sources=list(sources),
+            notes=list(notes),
+            created=_now(),
+            version=__version__,
+        )
+        digest, faults = Split(directory, draft).digest()
+        check_faults(name, faults)
+        _write_manifest(folder, replace_field(draft, fingerprint=digest))
+    return open_split(directory)
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False)
+    with (folder / "manifest.json").open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check_count(name: str, n: int, expected: int | None) -> None:
+    if n == 0:
+        raise StrbenchError(
+            f"{name}: no sample was found.",
+            hint="Check the path, and what layout `strbench data info` expects.",
+            exit_code=DATA,
+        )
+    if expected is not None and n != expected:
+        raise StrbenchError(
+            f"{name}: expected {expected} samples, found {n}.",
+            hint="Bring the complete split, or import it under a name of your own.",
+            exit_code=DATA,
+        )

@@ -1,0 +1,366 @@
+"""A split that is ready to read: its manifest, its LMDB, its fingerprint.
+
+Import these names from ``strbench.store``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
+
+from strbench.errors import DATA, StrbenchError
+from strbench.home import home
+from strbench.lmdb_files import read_key, transaction_number
+from strbench.loading import decode
+from strbench.types import Sample
+
+SPEC_VERSION = 1
+_CHUNK = 256  # samples a worker takes at once, and a transaction holds
+_CHUNK_BYTES = 4 << 20  # and no more encoded bytes than this, unless one sample alone is larger
+_MODULUS = 1 << 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a split is and where it came from; the content of ``manifest.json``."""
+
+    spec_version: int = SPEC_VERSION
+    dataset: str
+    split: str
+    task: str = "recognition"
+    n: int
+    fingerprint: str  # 64 hex digits, see ``fingerprint``
+    labels: str  # label variant: "standard", "case-sensitive", "official", "rendered", "none", ...
+    licence: str = ""
+    rendered: bool = False
+    ids: str = "stored"  # "stored" as id-%09d, or "index": nine digits counted from 1
+    lmdb: str = "."  # relative to the manifest, or the absolute path of an adopted LMDB
+    lmdb_bytes: int = 0  # size of data.mdb when the fingerprint was taken
+    lmdb_transaction: int = 0  # number of its last transaction then; 0: not noted
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    created: str = ""
+    version: str = ""
+
+
+def sample_digest(sample: Sample) -> int:
+    """A 256-bit number of one sample's id, label and decoded pixels.
+
+    Raises:
+        StrbenchError: the image cannot be decoded, or id or label is no UTF-8.
+    """
+    pixels = decode(sample.image)
+    height, width = pixels.shape[:2]
+    digest = hashlib.sha256(f"{height}x{width}:".encode())
+    digest.update(pixels.data)
+    label = "-" if sample.label is None else "+" + sample.label
+    try:
+        (sample.group or "").encode()  # not part of the digest, but stored
+        for text in (sample.id.encode(), label.encode()):
+            digest.update(b"%d:" % len(text) + text)
+    except UnicodeEncodeError as error:
+        raise StrbenchError(f"{error.object!r} is not UTF-8 text", exit_code=DATA) from error
+    return int.from_bytes(digest.digest(), "big")
+
+
+def fingerprint(digests: Iterable[int]) -> str:
+    """The order-free hash of a split: the sum of its sample digests modulo 2**256, in hex.
+
+    A sum and not an exclusive or, so that a sample written twice does not vanish. Pixels are hashed
+    after decoding, so that a lossless re-encoding keeps the fingerprint.
+    """
+    return sum_in_hex(sum(digests))
+
+
+def sum_in_hex(total: int) -> str:
+    """The fingerprint that a sum of sample digests stands for."""
+    return f"{total % _MODULUS:064x}"
+
+
+def _digest_chunk(samples: list[Sample]) -> tuple[list[int], list[str]]:
+    digests: list[int] = []
+    faults: list[str] = []
+    for sample in samples:
+        try:
+            digests.append(sample_digest(sample))
+        except StrbenchError as error:
+            printable = sample.id.encode(errors="backslashreplace").decode()
+            faults.append(f"{printable}: {error.message}")
+    return digests, faults
+
+
+def _chunks(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+    """The samples in order, in lists of bounded number and bytes."""
+    chunk: list[Sample] = []
+    held = 0
+    for sample in samples:
+        if chunk and (len(chunk) == _CHUNK or held + len(sample.image) > _CHUNK_BYTES):
+            yield chunk
+            chunk, held = [], 0
+        chunk.append(sample)
+        held += len(sample.image)
+    if chunk:
+        yield chunk
+
+
+def checked_chunks(
+    samples: Iterable[Sample], *, workers: int | None = None
+) -> Generator[tuple[list[Sample], list[int], list[str]]]:
+    """Chunks in order with their digests and faults; decoding runs in threads, memory is bounded."""
+    workers = workers or min(os.cpu_count() or 1, 8)
+    source = _chunks(samples)
+    pending: deque[tuple[list[Sample], Future[tuple[list[int], list[str]]]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            while True:
+                while len(pending) <= 2 * workers and (chunk := next(source, None)):
+                    pending.append((chunk, pool.submit(_digest_chunk, chunk)))
+                if not pending:
+                    return
+                chunk, future = pending.popleft()
+                yield chunk, *future.result()
+        finally:  # an error or Ctrl-C: what nobody will look at is not decoded
+            for _, future in pending:
+                future.cancel()
+
+
+def check_faults(name: str, faults: list[str]) -> None:
+    """Raise one error that counts the faulty samples and names the first five."""
+    if faults:
+        raise StrbenchError(
+            f"{name}: {len(faults)} images cannot be read, for example {'; '.join(faults[:5])}.",
+            hint="Replace these files, or remove them with their labels, and import again.",
+            exit_code=DATA,
+        )
+
+
+class Split:
+    """A split that is ready to read; it can be pickled and shared by processes and threads."""
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self.directory = directory
+        self.manifest = manifest
+
+    def __reduce__(self) -> tuple[type[Split], tuple[Path, Manifest]]:
+        return Split, (self.directory, self.manifest)
+
+    def __repr__(self) -> str:
+        return f"Split({self.name}, n={self.n}, @{self.fingerprint[:8]})"
+
+    def __len__(self) -> int:
+        return self.n
+
+    @property
+    def name(self) -> str:
+        """``dataset/split``."""
+        return f"{self.manifest.dataset}/{self.manifest.split}"
+
+    @property
+    def n(self) -> int:
+        return self.manifest.n
+
+    @property
+    def fingerprint(self) -> str:
+        return self.manifest.fingerprint
+
+    @cached_property
+    def lmdb_path(self) -> Path:
+        """The folder of ``data.mdb``: the split's own, or that of an adopted LMDB."""
+        return (self.directory / self.manifest.lmdb).resolve()
+
+    def _text(self, kind: str, index: int) -> str | None:
+        key = b"%s-%09d" % (kind.encode(), index + 1)
+        value = read_key(self.lmdb_path, key)
+        try:
+            return None if value is None else value.decode()
+        except UnicodeDecodeError as error:
+            raise StrbenchError(
+                f"{self.name}: {key.decode()} in {self.lmdb_path} is not UTF-8 ({error}).",
+                hint="Write the LMDB again with UTF-8 labels.",
+                exit_code=DATA,
+            ) from error
+
+    def _texts(self, kind: str) -> list[str | None]:
+        return [self._text(kind, i) for i in range(self.n)]
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The n sample ids in stored order."""
+        if self.manifest.ids == "index":
+            return [f"{i:09d}" for i in range(1, self.n + 1)]
+        ids = self._texts("id")
+        missing = [i + 1 for i, value in enumerate(ids) if value is None]
+        if missing:
+            raise self._damaged(f"id-{missing[0]:09d} is missing")
+        return [value for value in ids if value is not None]
+
+    @cached_property
+    def labels(self) -> list[str | None]:
+        """The n labels exactly as annotated; None where a sample has none."""
+        return self._texts("label")
+
+    @cached_property
+    def groups(self) -> list[str | None]:
+        """The n source photographs; None where the source does not tell."""
+        return self._texts("group")
+
+    def image(self, index: int) -> bytes:
+        """The encoded image of the sample at ``index``, counted from 0."""
+        value = read_key(self.lmdb_path, b"image-%09d" % (index + 1))
+        if value is None:
+            raise self._damaged(f"image-{index + 1:09d} is missing")
+        return value
+
+    def label(self, index: int) -> str | None:
+        """The label of the sample at ``index``; reads that one, where ``labels`` reads them all."""
+        return self._text("label", index)
+
+    def samples(self) -> Iterator[Sample]:
+        """Every sample in stored order."""
+        for i, (id_, label, group) in enumerate(
+            zip(self.ids, self.labels, self.groups, strict=True)
+        ):
+            yield Sample(id_, self.image(i), label, group)
+
+    def _damaged(self, what: str) -> StrbenchError:
+        return StrbenchError(
+            f"{self.name}: {what} in {self.lmdb_path}.",
+            hint=f"Check it with: strbench data verify {self.name}",
+            exit_code=DATA,
+        )
+
+    def digest(self) -> tuple[str, list[str]]:
+        """The fingerprint of what is stored now, and what is wrong with samples that have none."""
+        total = 0
+        faults: list[str] = []
+        for _, digests, chunk_faults in checked_chunks(self.samples()):
+            total += sum(digests)
+            faults += chunk_faults
+        return sum_in_hex(total), faults
+
+    def verify(self) -> None:
+        """Read and hash every sample again.
+
+        Raises:
+            StrbenchError: an image is corrupt or missing, or the fingerprint differs.
+        """
+        found, faults = self.digest()
+        check_faults(self.name, faults)
+        if found != self.fingerprint:
+            raise StrbenchError(
+                f"{self.name}: expected fingerprint {self.fingerprint[:12]}, found {found[:12]}.",
+                hint=f"The files changed: strbench data import {self.name} PATH --replace",
+                exit_code=DATA,
+            )
+
+
+def _read_manifest(path: Path) -> Manifest:
+    def damaged(what: object) -> StrbenchError:
+        return StrbenchError(
+            f"{path} is not a manifest ({what}).", hint="Import the split again.", exit_code=DATA
+        )
+
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise StrbenchError(
+            f"{path.parent} holds no manifest.json.", hint="See: strbench list datasets"
+        ) from None
+    except ValueError as error:
+        raise damaged(error) from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("spec_version"), int):
+        raise damaged("no object with a spec_version")
+    if raw["spec_version"] > SPEC_VERSION:
+        raise StrbenchError(
+            f"{path} was written by strbench {raw.get('version')} and is newer than this program.",
+            hint="pip install --upgrade strbench",
+            exit_code=DATA,
+        )
+    try:
+        manifest = Manifest(**raw)
+    except TypeError as error:
+        raise damaged(error) from error
+    hints = get_type_hints(Manifest)
+    for part in fields(Manifest):
+        kind = get_origin(hints[part.name]) or hints[part.name]
+        value = getattr(manifest, part.name)
+        if type(value) is not kind:
+            raise damaged(f"{part.name}: expected {kind.__name__}, found {value!r}")
+    return manifest
+
+
+def open_split(directory: Path) -> Split:
+    """The split whose manifest lies in ``directory``.
+
+    Raises:
+        StrbenchError: no manifest, one that is damaged or of a newer strbench, or an LMDB that
+            changed under it.
+    """
+    manifest = _read_manifest(directory / "manifest.json")
+    split = Split(directory, manifest)
+    data = split.lmdb_path / "data.mdb"
+    size = data.stat().st_size if data.is_file() else -1
+    hint = f"Import it again: strbench data import {split.name} PATH --replace"
+    if size != manifest.lmdb_bytes:
+        found = "no file" if size < 0 else f"{size} bytes"
+        raise StrbenchError(
+            f"{split.name}: expected {data} of {manifest.lmdb_bytes} bytes, found {found}.",
+            hint=hint,
+            exit_code=DATA,
+        )
+    number = transaction_number(split.lmdb_path)
+    if manifest.lmdb_transaction not in (0, number):
+        raise StrbenchError(
+            f"{split.name}: {data} was written to since its fingerprint was taken (transaction "
+            f"{number}, expected {manifest.lmdb_transaction}).",
+            hint=hint,
+            exit_code=DATA,
+        )
+    return split
+
+
+def split_directory(name: str, *, root: Path | None = None) -> Path:
+    """Where the split ``dataset/split`` lives, prepared or not.
+
+    Raises:
+        StrbenchError: the name is not of the form dataset/split.
+    """
+    dataset, slash, split = name.partition("/")
+    parts = (dataset, split)
+    if not slash or any(not p or p.startswith(".") or "/" in p or "\\" in p for p in parts):
+        raise StrbenchError(
+            f"{name!r} is not a split; expected dataset/split, for example cute80/test.",
+            hint="See: strbench list datasets",
+        )
+    return (root or home() / "data") / dataset / split
+
+
+def find_split(name: str, *, root: Path | None = None) -> Split:
+    """The prepared split ``dataset/split`` under the home folder.
+
+    Raises:
+        StrbenchError: it is not there; the hint says how to bring it.
+    """
+    directory = split_directory(name, root=root)
+    if not (directory / "manifest.json").is_file():
+        raise StrbenchError(
+            f"The split {name} is not prepared (nothing at {directory}).",
+            hint=f"strbench data fetch {name}   or   strbench data import {name} PATH",
+        )
+    return open_split(directory)
+
+
+def prepared_splits(*, root: Path | None = None) -> list[str]:
+    """The names of all prepared splits, sorted."""
+    root = root or home() / "data"
+    return sorted(
+        f"{p.parent.parent.name}/{p.parent.name}" for p in root.glob("[!.]*/[!.]*/manifest.json")
+    )

@@ -1,0 +1,139 @@
+"""Names to recognizers: trained runs, callables of the user, and what is wrong with either."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from test_train import plan_of, words
+
+from strbench import models, registry, runs
+from strbench.errors import DATA, StrbenchError
+from strbench.settings import rebuild
+from strbench.types import Reading, Recognizer
+
+MODULE = """
+class Fixed:
+    def read(self, images):
+        return ["{text}"] * len(images)
+def build():
+    return Fixed()
+def wrong():
+    return 3
+number = 5
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    name = f"mine_{abs(hash(request.node.name))}"
+    (tmp_path / f"{name}.py").write_text(MODULE.replace("{text}", "a"))
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_a_callable_of_the_user(module: str, home: Path, tmp_path: Path) -> None:
+    loaded = models.resolve(f"{module}:build")
+    assert isinstance(loaded.recognizer, Recognizer)
+    assert loaded.recognizer.read([np.zeros((4, 4, 3), np.uint8)]) == ["a"]
+    assert (loaded.card.name, loaded.card.resize) == (f"{module}:build", "native")
+    assert (loaded.weights, loaded.parents) == (None, ())
+    assert models.resolve(f"{module}:build").key == loaded.key
+    (tmp_path / f"{module}.py").write_text(MODULE.replace("{text}", "b"))
+    assert models.resolve(f"{module}:build").key != loaded.key, "another program, another journal"
+
+
+def test_objects_never_share_a_journal(home: Path) -> None:
+    class Fixed:
+        def read(self, images: list[np.ndarray]) -> list[str]:
+            return [""] * len(images)
+
+    from strbench.predict import card_of
+
+    pair = [models.Loaded("Fixed", Fixed(), card_of(Fixed())) for _ in range(2)]
+    assert pair[0].key != pair[1].key
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("{module}:missing", "cannot be imported"),
+        ("no.such.module:build", "cannot be imported"),
+        (":build", "cannot be imported"),
+        ("{module}:", "cannot be imported"),
+        ("{module}:number", "is a int; expected a callable"),
+        ("{module}:wrong", r"returned a int without a method read\(images\)"),
+        ("rapidocrr", "No recognizer is named .* near names: rapidocr"),
+    ],
+)
+def test_names_that_mean_nothing(module: str, home: Path, name: str, message: str) -> None:
+    with pytest.raises(StrbenchError, match=message) as caught:
+        models.resolve(name.format(module=module))
+    assert caught.value.exit_code == 2
+    assert caught.value.hint
+
+
+def test_trained_run_reads_as_its_module_does(home: Path) -> None:
+    words()
+    weights = runs.execute(plan_of())
+    loaded = models.resolve("vit-ctc-micro.smoke", device="cpu")
+    assert loaded.key == f"vit-ctc-micro.smoke:{models.sha256_of(weights)}"
+    assert (loaded.card.height, loaded.card.width, loaded.card.charset) == (32, 128, "36")
+    assert loaded.card.trained_on == "mine/train"
+    method = registry.load("models", "vit-ctc")
+    info = models.load_info(weights.parent)
+    config = rebuild(type(method.recipes["smoke"]), info.config)
+    module = method.build(config)
+    module.load_state_dict(load_file(weights))
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 128, 3), dtype=np.uint8)
+    images.setflags(write=False)  # as Pillow's arrays may be
+    pixels = torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float() / 255 * 2 - 1
+    with torch.autocast("cpu", enabled=False):
+        direct = method.reader(module.eval(), config)(pixels)
+    recognizer = loaded.recognizer
+    recognizer.dtype = None  # type: ignore[attr-defined]
+    assert recognizer.read(list(images)) == [Reading(*reading) for reading in direct]
+    assert models.resolve(str(weights.parent), device="cpu").key == loaded.key
+    assert models.finished_runs("models") == ["vit-ctc-micro.smoke"]
+    assert models.finished_runs("methods") == []
+
+    for damage, message in (
+        (lambda: weights.write_bytes(weights.read_bytes()[:-9]), "is damaged"),
+        (lambda: save_file({"x": torch.zeros(1)}, weights), "does not fit vit-ctc"),
+        (weights.unlink, "is damaged"),
+        (lambda: (weights.parent / models.RUN).write_text("[]"), "is damaged"),
+        (lambda: (weights.parent / models.RUN).write_text('{"name": 1}'), "is damaged"),
+    ):
+        damage()
+        with pytest.raises(StrbenchError, match=message) as caught:
+            models.resolve("vit-ctc-micro.smoke", device="cpu")
+        assert caught.value.exit_code == DATA
+
+
+def test_pretraining_runs_read_nothing(home: Path) -> None:
+    words()
+    runs.execute(plan_of("dig"))
+    with pytest.raises(StrbenchError, match="reads no text") as caught:
+        models.resolve("dig-micro.smoke", device="cpu")
+    assert caught.value.hint == "strbench finetune --from dig-micro.smoke"
+
+
+def test_weights_that_are_saved(tmp_path: Path) -> None:
+    info = models.RunInfo(
+        name="n", entry="vit-ctc", kind="models", recipe="smoke", config={}, seed=0, record="r"
+    )
+    tied = torch.arange(6.0).reshape(2, 3)
+    saved = models.save_run(tmp_path, {"a": tied, "b": tied, "c": tied.T}, info)
+    assert saved["sha256"] == models.sha256_of(tmp_path / models.WEIGHTS)
+    stored = load_file(tmp_path / models.WEIGHTS)
+    assert torch.equal(stored["b"], tied)
+    assert torch.equal(stored["c"], tied.T)
+    assert json.loads((tmp_path / models.RUN).read_text())["record"] == "r"
+    assert models.load_info(tmp_path) == info
+    with pytest.raises(StrbenchError, match="the weights b are not finite"):
+        models.save_run(tmp_path / "x", {"a": tied, "b": tied / 0}, info)
+    assert not (tmp_path / "x").exists()
