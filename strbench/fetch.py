@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from strbench.errors import DATA, StrbenchError
-from strbench.files import lock, write_atomically
+from strbench.files import file_sha256, lock, write_atomically
 from strbench.home import home
 from strbench.transfer import Again, Refused, Remote, Report, forget, transfer
 
@@ -35,12 +35,6 @@ _UNFINISHED = (".part", ".part.json", ".mismatch", ".lock")
 def is_unfinished(path: Path) -> bool:
     """Whether a name marks a partial or refused download, which is never read as data."""
     return path.name.endswith(_UNFINISHED)
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checksum_fault(remote: Remote, path: Path) -> str:

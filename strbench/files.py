@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -152,3 +153,9 @@ def _locked(path: Path, what: str) -> TextIO:
         except FileNotFoundError:
             pass  # removed between the two looks at it
         file.close()
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

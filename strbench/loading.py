@@ -72,7 +72,8 @@ def decode(data: bytes) -> Pixels:
                 return np.repeat(grey[..., None], 3, axis=2)
             if image.mode in ("I", "F"):
                 raise ValueError("32 bits a pixel; expected 1, 8 or 16 a channel")
-            return np.array(image.convert("RGB"))
+            # convert copies RGB images too, which are most of all.
+            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except _DAMAGED as error:
         reason = str(error).split(" <_io")[0] or type(error).__name__
         raise StrbenchError(f"not a readable image ({reason})", exit_code=DATA) from error

@@ -7,19 +7,19 @@ returns an object with ``read``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from strbench import registry
 from strbench.errors import DATA, StrbenchError, unknown_name
-from strbench.files import write_atomically
+from strbench.files import file_sha256, write_atomically
 from strbench.home import home
 from strbench.settings import rebuild
 from strbench.types import Card, Reading, Recognizer
@@ -70,12 +70,6 @@ class Loaded:
         return f"{self.name}:{self.weights['sha256'] if self.weights else self.identity}"
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def save_run(directory: Path, tensors: dict[str, Tensor], info: RunInfo) -> dict[str, str]:
     """Write weights and ``run.json``; the record's ``weights`` entry comes back."""
     import torch
@@ -96,7 +90,7 @@ def save_run(directory: Path, tensors: dict[str, Tensor], info: RunInfo) -> dict
     path = directory / WEIGHTS
     write_atomically(path, save(whole, metadata={"name": info.name, "record": info.record}))
     write_atomically(directory / RUN, json.dumps(asdict(info), indent=1) + "\n")
-    return {"path": str(path), "sha256": sha256_of(path)}
+    return {"path": str(path), "sha256": file_sha256(path)}
 
 
 def load_info(directory: Path) -> RunInfo:
@@ -132,7 +126,7 @@ def load_run(directory: Path) -> tuple[RunInfo, Method, dict[str, Tensor], dict[
     except (OSError, SafetensorError) as error:
         raise _damaged(directory, error) from error
     method: Method = registry.load("methods" if info.kind == "methods" else "models", info.entry)
-    return info, method, tensors, {"path": str(path), "sha256": sha256_of(path)}
+    return info, method, tensors, {"path": str(path), "sha256": file_sha256(path)}
 
 
 def _damaged(directory: Path, error: Exception) -> StrbenchError:
@@ -203,7 +197,7 @@ def resolve(name: str, *, device: str = "auto") -> Loaded:
     engine, _, argument = name.partition(":")
     if engine in registry.names("engines"):
         build = registry.load("engines", engine)
-        recognizer = build(argument) if argument else build()
+        recognizer = build(argument) if argument or needs_argument(engine) else build()
         return Loaded(name, recognizer, recognizer.card, identity=recognizer.card.notes)
     if ":" in name and not Path(name).exists():
         return _load_callable(name)
@@ -236,7 +230,7 @@ def _load_callable(name: str) -> Loaded:
             hint="See strbench.types.Recognizer.",
         )
     file = getattr(source, "__file__", None)
-    identity = sha256_of(Path(file)) if file else uuid4().hex
+    identity = file_sha256(Path(file)) if file else uuid4().hex
     return Loaded(name, recognizer, card_of(recognizer, name), identity=identity)
 
 
@@ -279,8 +273,18 @@ def _load_trained(name: str, device: str) -> Loaded:
 
 def at_hand() -> list[str]:
     """Names that ``resolve`` can load here and now: trained recognizers, then installed engines."""
-    engines = (name for name in registry.names("engines") if engine_missing(name) is None)
+    engines = (
+        name
+        for name in registry.names("engines")
+        if engine_missing(name) is None and not needs_argument(name)
+    )
     return [*finished_runs("models"), *engines]
+
+
+def needs_argument(engine: str) -> bool:
+    """True for an engine that reads nothing before something follows its colon (``onnx:CARD``)."""
+    parameters = signature(registry.load("engines", engine)).parameters.values()
+    return any(p.default is p.empty and p.kind is not p.KEYWORD_ONLY for p in parameters)
 
 
 def engine_missing(name: str) -> str | None:

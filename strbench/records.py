@@ -21,7 +21,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 
 from strbench import __version__
 from strbench.errors import DATA, StrbenchError
-from strbench.files import write_atomically
+from strbench.files import file_sha256, write_atomically
 from strbench.home import home
 from strbench.provenance import (
     anonymous,
@@ -307,10 +307,7 @@ def start(
 
 def stored(path: Path, *, sha256: str | None = None) -> Stored:
     """The file as a record names it: an absolute path without the home folder, and its SHA-256."""
-    if sha256 is None:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Stored(path=shorten(str(path.resolve())), sha256=sha256)
+    return Stored(path=shorten(str(path.resolve())), sha256=sha256 or file_sha256(path))
 
 
 def load(path: Path) -> Record:

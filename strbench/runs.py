@@ -112,6 +112,9 @@ def make_plan(
     entry, method, implied = find_entry(kind, name)
     where = pick_device(device)
     recipe = pick_recipe(method, recipe, where)
+    origin = models.load_info(models.run_directory(parent)) if parent is not None else None
+    if origin is not None and not implied and "size" in origin.config:
+        implied = [f"size={origin.config['size']}"]  # unless a setting says otherwise
     config = override(method.recipes[recipe], [*implied, *settings])
     portions = parse_portions(data)
     if method.needs_labels:
@@ -128,8 +131,8 @@ def make_plan(
         )
     size = getattr(config, "size", "")
     default = f"{entry}{'-' if size else ''}{size}.{recipe}"
-    if parent is not None:
-        default += f"+{models.load_info(models.run_directory(parent)).entry}"
+    if origin is not None:
+        default += f"+{origin.entry}"
     if seed:
         default += f"-seed{seed}"
     return Plan(

@@ -27,7 +27,7 @@ def override(config: Any, assignments: Iterable[str]) -> Any:
                 f"--set {text!r}: expected name=value.", hint="For example: --set lr=1e-3"
             )
         if name not in fields:
-            raise unknown_name("setting", name, fields, hint="See: strbench show NAME")
+            raise unknown_name("setting", name, fields, hint="See: strbench show dig")
         try:
             changes[name] = _parse(hints[name], name, value)
         except (ValueError, KeyError):
@@ -35,7 +35,7 @@ def override(config: Any, assignments: Iterable[str]) -> Any:
             expected = hint.__name__ if isinstance(hint, type) else str(hint)
             raise StrbenchError(
                 f"--set {name}={value}: expected {expected}, found {value!r}.",
-                hint="See: strbench show NAME",
+                hint="See: strbench show dig",
             ) from None
     return dataclasses.replace(config, **changes)
 

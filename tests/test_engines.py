@@ -428,7 +428,7 @@ def test_a_card_without_a_required_field(tiny: Tiny, name: str) -> None:
 
 def test_files_that_are_no_card_or_no_model(tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(StrbenchError, match="path of a card file, found none"):
-        onnx.build()
+        onnx.build("")
     with pytest.raises(StrbenchError, match="There is no card file") as caught:
         onnx.build(str(tmp_path / "none.json"))
     assert caught.value.hint == "strbench eval --model onnx:path/to/card.json"

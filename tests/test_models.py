@@ -13,6 +13,7 @@ from test_train import plan_of, words
 
 from strbench import models, registry, runs
 from strbench.errors import DATA, StrbenchError
+from strbench.files import file_sha256
 from strbench.settings import rebuild
 from strbench.types import Reading, Recognizer
 
@@ -81,7 +82,7 @@ def test_trained_run_reads_as_its_module_does(home: Path) -> None:
     words()
     weights = runs.execute(plan_of())
     loaded = models.resolve("vit-ctc-micro.smoke", device="cpu")
-    assert loaded.key == f"vit-ctc-micro.smoke:{models.sha256_of(weights)}"
+    assert loaded.key == f"vit-ctc-micro.smoke:{file_sha256(weights)}"
     assert (loaded.card.height, loaded.card.width, loaded.card.charset) == (32, 128, "36")
     assert loaded.card.trained_on == "mine/train"
     method = registry.load("models", "vit-ctc")
@@ -128,7 +129,7 @@ def test_weights_that_are_saved(tmp_path: Path) -> None:
     )
     tied = torch.arange(6.0).reshape(2, 3)
     saved = models.save_run(tmp_path, {"a": tied, "b": tied, "c": tied.T}, info)
-    assert saved["sha256"] == models.sha256_of(tmp_path / models.WEIGHTS)
+    assert saved["sha256"] == file_sha256(tmp_path / models.WEIGHTS)
     stored = load_file(tmp_path / models.WEIGHTS)
     assert torch.equal(stored["b"], tied)
     assert torch.equal(stored["c"], tied.T)
@@ -137,3 +138,12 @@ def test_weights_that_are_saved(tmp_path: Path) -> None:
     with pytest.raises(StrbenchError, match="the weights b are not finite"):
         models.save_run(tmp_path / "x", {"a": tied, "b": tied / 0}, info)
     assert not (tmp_path / "x").exists()
+
+
+def test_engines_that_need_an_argument_are_not_at_hand(home: Path) -> None:
+    assert models.needs_argument("onnx")
+    assert not models.needs_argument("rapidocr")
+    assert not models.needs_argument("tesseract")
+    assert "onnx" not in models.at_hand()
+    with pytest.raises(StrbenchError, match="card file"):
+        models.resolve("onnx")

@@ -162,7 +162,7 @@ def _forward(session: Any, model: ModelCard, data: Floats) -> Floats:
     return np.asarray(output[0] if model.output_layout == "BLK" else output[:, 0], np.float32)
 
 
-def build(spec: str = "", *, threads: int | str | None = None) -> OnnxRecognizer:
+def build(spec: str, *, threads: int | str | None = None) -> OnnxRecognizer:
     """The recognizer that the card file ``spec`` describes, loaded and tried on a blank crop.
 
     Args:

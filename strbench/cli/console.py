@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -12,8 +13,13 @@ _counting = False  # a progress line on the terminal is not ended yet
 
 
 def say(text: str) -> None:
-    """One line for the person, on stderr; a progress line that is still counting is ended first."""
+    """One line for the person, on stderr; a progress line that is still counting is ended first.
+
+    Of several processes that torchrun started only the first speaks.
+    """
     global _counting
+    if os.environ.get("RANK", "0") != "0":
+        return
     start = "\n" if _counting else ""
     _counting = False
     print(start + text, file=sys.stderr, flush=True)

@@ -335,8 +335,7 @@ def _at_hand() -> list[str]:
     """
     from strbench import models
 
-    # The engine onnx reads whatever model a card file names, and no model without one.
-    names = [name for name in models.at_hand() if name != "onnx"]
+    names = models.at_hand()
     if not names:
         raise StrbenchError(
             "No model is at hand: nothing was trained and no engine is installed.",

@@ -149,10 +149,10 @@ def _short(value: Any) -> str:
 
 
 def _engine(name: str) -> Page:
-    from strbench.models import engine_missing, resolve
+    from strbench.models import engine_missing, needs_argument, resolve
 
     reason = engine_missing(name)
-    if reason is None and name != "onnx":  # onnx reads nothing before a card file names a model
+    if reason is None and not needs_argument(name):
         card = resolve(name).card
         return Page(asdict(card), lambda: _print_card(card))
     module = import_module(registry.load("engines", name).__module__)

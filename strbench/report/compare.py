@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strbench.errors import DATA, StrbenchError, unknown_name
+from strbench.files import file_sha256
 from strbench.metrics.recognition import score_words
 from strbench.predictions import align, read_predictions
 from strbench.protocols import DEFAULT_PROTOCOL
@@ -274,8 +274,7 @@ def _texts(source: Source, split: Split) -> list[str]:
             exit_code=DATA,
         )
     if source.sha256:
-        with source.path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(source.path)
         if found != source.sha256:
             raise StrbenchError(
                 f"{source.path} has changed since its record was written: expected SHA-256 "
