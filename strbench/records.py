@@ -292,7 +292,7 @@ def start(
         started=moment.isoformat(timespec="seconds"),
         parents=list(parents),
         git=git,
-        argv=[anonymous(word) for word in (sys.argv if argv is None else argv)],
+        argv=[anonymous(word) for word in (_typed() if argv is None else argv)],
         config=anonymous_settings(plain(settings)),
         protocol=protocol,
         seed=seed,
@@ -303,6 +303,12 @@ def start(
     )
     record.save()
     return record
+
+
+def _typed() -> list[str]:
+    """The command line of this process as a person would type it: no folder before the program."""
+    program = Path(sys.argv[0]).name if sys.argv else ""
+    return ["strbench" if program == "__main__.py" else program, *sys.argv[1:]]
 
 
 def stored(path: Path, *, sha256: str | None = None) -> Stored:

@@ -319,7 +319,7 @@ def test_ctrl_c_is_130_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyP
 def test_a_reader_that_leaves_early_is_no_error(words: str, home: Path) -> None:
     command = f"{sys.executable} -m strbench {words} | head -c 5"
     found = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
-    assert found.stderr == ""
+    assert not {"Traceback", "BrokenPipeError", "error:"} & set(found.stderr.split())
 
 
 def test_without_home_in_the_environment(tmp_path: Path) -> None:
