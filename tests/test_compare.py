@@ -193,7 +193,7 @@ def test_two_files_need_a_split(home: Path, both: Any) -> None:
     file = str(home / "predictions" / "first.parquet")
     with pytest.raises(StrbenchError, match="share no split") as caught:
         compare(file, file, records=home / "records")
-    assert "--split" in caught.value.hint
+    assert "--data" in caught.value.hint
 
 
 def test_the_command_prints_markdown_and_json(home: Path, both: Any) -> None:

@@ -299,7 +299,7 @@ VIT_CTC = Method(
             "98 outputs (94 characters, unused END, PAD and UNK for parity of the counts, blank "
             "last); recipes small and smoke use charset 36 with 37 outputs. The CTC criterion is "
             "inferred: the release ships none. Reads at most as many characters as there are "
-            "columns of patches: 32, and 16 at size micro. Inputs are (x - 0.5) / 0.5."
+            "columns of patches: 32, and 16 at sizes mini and micro. Inputs are (x - 0.5) / 0.5."
         ),
     ),
     recipes=RECIPES,

@@ -144,7 +144,9 @@ def compare(
     second: Annotated[str, typer.Argument(help="What to compare it with.")],
     split: Annotated[
         list[str] | None,
-        typer.Option(metavar="SPLIT", help="Only these splits; repeatable.", rich_help_panel=DATA),
+        typer.Option(
+            "--data", metavar="SPLIT", help="Only these splits; repeatable.", rich_help_panel=DATA
+        ),
     ] = None,
     protocol: Annotated[
         str | None,
@@ -166,7 +168,7 @@ def compare(
 
     strbench compare rapidocr vit-ctc-micro.smoke
 
-    strbench compare mine.jsonl theirs.jsonl --split svt/test
+    strbench compare mine.jsonl theirs.jsonl --data svt/test
     """
     from strbench.home import home
     from strbench.report import compare as paired

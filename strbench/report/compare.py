@@ -120,7 +120,7 @@ def compare(
         raise StrbenchError(
             f"{first} and {second} share no split"
             + (f" among {', '.join(splits)}." if splits else "."),
-            hint="Name the split of prediction files: --split svt/test",
+            hint="Name the split of prediction files: --data svt/test",
         )
     return [paired(left[split], right[split], protocol=protocol) for split in shared]
 
@@ -259,7 +259,7 @@ def _labels(split: Split) -> list[str]:
     if missing:
         raise StrbenchError(
             f"{split.name} has no label for {missing} of {split.n} samples.",
-            hint="Compare on a labelled split: --split svt/test",
+            hint="Compare on a labelled split: --data svt/test",
             exit_code=DATA,
         )
     return [label or "" for label in labels]
