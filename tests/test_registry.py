@@ -14,7 +14,9 @@ import torch
 
 from strbench import registry
 from strbench.errors import StrbenchError, unknown_name
+from strbench.records import load_all
 from strbench.registry import BUILT_IN, Kind
+from strbench.report.committed import committed_folder
 
 TRAINABLE: list[tuple[Kind, str]] = [
     *(("methods", name) for name in BUILT_IN["methods"]),
@@ -44,6 +46,19 @@ def test_cards_are_complete(kind: Kind, name: str) -> None:
     assert tuple(method.recipes) == card.recipes
     assert method.needs_labels == (kind == "models")
     assert (method.reader is not None) == (kind == "models")
+
+
+@pytest.mark.parametrize(("kind", "name"), TRAINABLE)
+def test_a_status_is_earned_by_a_committed_record(kind: Kind, name: str) -> None:
+    card = registry.load(kind, name).card
+    runs = [
+        record
+        for record in load_all(committed_folder())
+        if record.status == "success" and record.name.startswith(f"{name}-") and record.weights
+    ]
+    trained = {"methods": "pretrain", "models": "finetune"}[kind]
+    is_trained = trained in {record.kind for record in runs}
+    assert (card.status in ("trained", "reproduced")) == is_trained
 
 
 @pytest.mark.parametrize(("kind", "name"), TRAINABLE)

@@ -16,7 +16,8 @@ Inferred, because neither source seen says it: the pixel decoder reads the encod
 ``pix_projector``; its linear layers start at N(0, 0.02), so that the first prediction is near zero;
 projection heads keep PyTorch's initialisation.
 
-Expected: no accuracy of its own; fine-tune with ``vit-ctc`` and score that.
+*Expected:* no accuracy of its own; fine-tune with ``vit-ctc`` and score that. Measured with the recipe
+``cpu-hour`` in 17 minutes of a shared 2-core CPU: loss 0.340, windows found among 512 in 25 % of cases.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from torch import Tensor, nn
 
 from strbench.errors import StrbenchError
 from strbench.methods import LoopConfig, Method, View, WordBatch
-from strbench.types import Card
+from strbench.types import Card, Status
 
 from ..parts.contrast import info_nce, spread
 from ..parts.masking import masked_rows, patch_pixels, random_masks
@@ -287,7 +288,12 @@ _NOTES = (
 
 
 def _method(
-    name: str, title: str, parameters: dict[str, int], recipes: Mapping[str, Config]
+    name: str,
+    title: str,
+    parameters: dict[str, int],
+    recipes: Mapping[str, Config],
+    *,
+    status: Status = "parity-checked",
 ) -> Method:
     card = Card(
         name=name,
@@ -296,7 +302,7 @@ def _method(
         paper=_PAPER,
         code="github.com/ayumiymk/DiG (CC-BY-NC-4.0, not used)",
         licence="Apache-2.0",
-        status="parity-checked",
+        status=status,
         parameters=parameters,
         resize="stretch-bicubic",
         height=32,
@@ -325,6 +331,7 @@ DIG = _method(
         "base trainable": 60_826_032,
     },
     RECIPES,
+    status="trained",
 )
 GEN = _method(
     "gen",

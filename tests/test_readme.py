@@ -1,0 +1,55 @@
+"""The README says what the program does: its figures are in the records, its commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from strbench.cli import app
+from strbench.records import load_all
+from strbench.report.committed import committed_folder
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """The strbench commands of the code blocks, continued lines joined, remarks cut."""
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", README, re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.partition(" #")[0].strip() for line in lines if line.startswith("strbench ")]
+
+
+def test_the_measured_figures_are_those_of_the_records() -> None:
+    rows = re.findall(r"^\| [^|]*\d[^|]* \|(.*)\|$", README, re.M)
+    cells = [cell for row in rows for cell in re.findall(r"(\d+): ([\d.]+) \[([\d., ]+)\]", row)]
+    figures = set()
+    for record in load_all(committed_folder()):
+        for score in record.scores:
+            accuracy = score.word_accuracy
+            assert accuracy is not None
+            assert accuracy.low is not None
+            assert accuracy.high is not None
+            figures.add(
+                (
+                    str(accuracy.correct),
+                    f"{100 * accuracy.correct / accuracy.n:.1f}",
+                    f"{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}",
+                )
+            )
+    assert len(cells) == 9
+    assert set(cells) <= figures
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_exists_with_its_options(line: str) -> None:
+    group = typer.main.get_command(app)
+    words = shlex.split(line)[1:]
+    while isinstance(group, typer.core.TyperGroup):
+        group = group.commands[words.pop(0)]
+    known = {name for parameter in group.params for name in parameter.opts}
+    used = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+    assert used <= known, used - known
