@@ -18,17 +18,11 @@ from typing import Any
 import lmdb
 
 from strbench import __version__
+from strbench.digests import check_faults, checked_chunks, sum_in_hex
 from strbench.errors import DATA, StrbenchError
 from strbench.files import disk_full, new_folder
 from strbench.lmdb_files import count_samples, transaction_number
-from strbench.splits import (
-    Manifest,
-    Split,
-    check_faults,
-    checked_chunks,
-    open_split,
-    sum_in_hex,
-)
+from strbench.splits import Manifest, Split, open_split
 from strbench.types import Sample
 
 

@@ -5,27 +5,20 @@ Import these names from ``strbench.store``.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
+from strbench.digests import check_faults, checked_chunks, sum_in_hex
 from strbench.errors import DATA, StrbenchError
 from strbench.home import home
 from strbench.lmdb_files import read_key, transaction_number
-from strbench.loading import decode
 from strbench.types import Sample
 
 SPEC_VERSION = 1
-_CHUNK = 256  # samples a worker takes at once, and a transaction holds
-_CHUNK_BYTES = 4 << 20  # and no more encoded bytes than this, unless one sample alone is larger
-_MODULUS = 1 << 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,97 +42,6 @@ class Manifest:
     notes: list[str] = field(default_factory=list)
     created: str = ""
     version: str = ""
-
-
-def sample_digest(sample: Sample) -> int:
-    """A 256-bit number of one sample's id, label and decoded pixels.
-
-    Raises:
-        StrbenchError: the image cannot be decoded, or id or label is no UTF-8.
-    """
-    pixels = decode(sample.image)
-    height, width = pixels.shape[:2]
-    digest = hashlib.sha256(f"{height}x{width}:".encode())
-    digest.update(pixels.data)
-    label = "-" if sample.label is None else "+" + sample.label
-    try:
-        (sample.group or "").encode()  # not part of the digest, but stored
-        for text in (sample.id.encode(), label.encode()):
-            digest.update(b"%d:" % len(text) + text)
-    except UnicodeEncodeError as error:
-        raise StrbenchError(f"{error.object!r} is not UTF-8 text", exit_code=DATA) from error
-    return int.from_bytes(digest.digest(), "big")
-
-
-def fingerprint(digests: Iterable[int]) -> str:
-    """The order-free hash of a split: the sum of its sample digests modulo 2**256, in hex.
-
-    A sum and not an exclusive or, so that a sample written twice does not vanish. Pixels are hashed
-    after decoding, so that a lossless re-encoding keeps the fingerprint.
-    """
-    return sum_in_hex(sum(digests))
-
-
-def sum_in_hex(total: int) -> str:
-    """The fingerprint that a sum of sample digests stands for."""
-    return f"{total % _MODULUS:064x}"
-
-
-def _digest_chunk(samples: list[Sample]) -> tuple[list[int], list[str]]:
-    digests: list[int] = []
-    faults: list[str] = []
-    for sample in samples:
-        try:
-            digests.append(sample_digest(sample))
-        except StrbenchError as error:
-            printable = sample.id.encode(errors="backslashreplace").decode()
-            faults.append(f"{printable}: {error.message}")
-    return digests, faults
-
-
-def _chunks(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
-    """The samples in order, in lists of bounded number and bytes."""
-    chunk: list[Sample] = []
-    held = 0
-    for sample in samples:
-        if chunk and (len(chunk) == _CHUNK or held + len(sample.image) > _CHUNK_BYTES):
-            yield chunk
-            chunk, held = [], 0
-        chunk.append(sample)
-        held += len(sample.image)
-    if chunk:
-        yield chunk
-
-
-def checked_chunks(
-    samples: Iterable[Sample], *, workers: int | None = None
-) -> Generator[tuple[list[Sample], list[int], list[str]]]:
-    """Chunks in order with their digests and faults; decoding runs in threads, memory is bounded."""
-    workers = workers or min(os.cpu_count() or 1, 8)
-    source = _chunks(samples)
-    pending: deque[tuple[list[Sample], Future[tuple[list[int], list[str]]]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            while True:
-                while len(pending) <= 2 * workers and (chunk := next(source, None)):
-                    pending.append((chunk, pool.submit(_digest_chunk, chunk)))
-                if not pending:
-                    return
-                chunk, future = pending.popleft()
-                yield chunk, *future.result()
-        finally:  # an error or Ctrl-C: what nobody will look at is not decoded
-            for _, future in pending:
-                future.cancel()
-
-
-def check_faults(name: str, faults: list[str]) -> None:
-    """Raise one error that counts the faulty samples and names the first five."""
-    if faults:
-        raise StrbenchError(
-            f"{name}: {len(faults)} images cannot be read, for example {'; '.join(faults[:5])}.",
-            hint="Replace these files, or remove them with their labels, and import again.",
-            exit_code=DATA,
-        )
 
 
 class Split:

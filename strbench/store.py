@@ -12,6 +12,7 @@ A folder appears whole, by rename, or not at all.
 
 from __future__ import annotations
 
+from strbench.digests import fingerprint, sample_digest
 from strbench.lmdb_files import count_samples
 from strbench.packing import adopt_lmdb, write_split
 from strbench.splits import (
@@ -19,10 +20,8 @@ from strbench.splits import (
     Manifest,
     Split,
     find_split,
-    fingerprint,
     open_split,
     prepared_splits,
-    sample_digest,
     split_directory,
 )
 

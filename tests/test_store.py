@@ -495,3 +495,39 @@ def test_real_lmdb(shared: Path, tmp_path: Path) -> None:
     assert split.n == len(split.labels) == 647
     copied = write(tmp_path / "c", split.samples())
     assert copied.fingerprint == split.fingerprint
+
+
+ONE_FINGERPRINT = """
+import io, sys, threading
+from pathlib import Path
+from PIL import Image
+from strbench.store import write_split
+from strbench.types import Sample
+
+def samples():
+    for i in range(600):  # three chunks
+        data = io.BytesIO()
+        Image.new("RGB", (5, 4), (i % 256, i // 256, 7)).save(data, "PNG")
+        yield Sample(str(i), data.getvalue(), "x")
+
+root = Path(sys.argv[1])
+def write(name, workers):
+    return write_split(root / name, samples(), dataset="a", split=name, labels="x", workers=workers)
+
+found = {write("alone", 1).fingerprint, write("processes", 2).fingerprint}
+end = threading.Event()
+other = threading.Thread(target=end.wait)
+other.start()
+found.add(write("threads", 2).fingerprint)
+end.set()
+other.join()
+print(len(found))
+"""
+
+
+def test_processes_threads_and_neither_give_one_fingerprint(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_FINGERPRINT, str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    assert done.stdout == "1\n"
