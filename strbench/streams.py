@@ -77,8 +77,8 @@ class WordStream:
 
     Args:
         batch_size: images over all ranks together.
-        first: use only this fraction of each split, its first samples, as DiG's label-fraction runs
-            do (None: all).
+        first: use only this fraction of each split, its first samples, as released label-fraction
+            runs do (None: all).
         cache_bytes: decoded crops are kept in memory if all of them fit in this many bytes; 0 lets
             a quarter of the machine's memory, 4 GiB at most, be shared by the ranks.
     """

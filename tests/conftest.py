@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from running import Outcome, Run
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Waiting threads sleep: tests share their cores with whatever else runs.
@@ -33,3 +35,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "home"
     monkeypatch.setenv("STRBENCH_HOME", str(path))
     return path
+
+
+@pytest.fixture
+def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process, as ``strbench`` does, in an empty home."""
+    from strbench.cli import main
+
+    def go(*words: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["strbench", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        captured = capsys.readouterr()
+        code = left.value.code
+        return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return go

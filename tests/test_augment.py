@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageEnhance
 from torch import Tensor
 
-from strbench import augment, draws
+from strbench import augment, draws, warps
 
 N = 20_000
 
@@ -131,19 +131,19 @@ def test_identity_parameters_change_nothing() -> None:
     images, one, none = words(3), full(1.0, 3), full(0.0, 3)
     aspect = torch.tensor([0.5, 4.0, 9.0])
     for matrix in (
-        augment.rotation(none, aspect),
-        augment.shear(none, none, aspect),
-        augment.scaling(one, one),
-        augment.cropping(none, none, none, none),
-        augment.frame_to_quad(torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]).expand(3, 4, 2)),
-        augment.fit_frame(augment.scaling(2 * one, 3 * one)),
+        warps.rotation(none, aspect),
+        warps.shear(none, none, aspect),
+        warps.scaling(one, one),
+        warps.cropping(none, none, none, none),
+        warps.frame_to_quad(torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]).expand(3, 4, 2)),
+        warps.fit_frame(warps.scaling(2 * one, 3 * one)),
     ):
         assert torch.allclose(matrix, torch.eye(3, dtype=torch.float64).expand(3, 3, 3))
         for black in (False, True):
-            out = augment.warp(images, augment.sampling_grid(matrix, 32, 128), black_outside=black)
+            out = warps.warp(images, warps.sampling_grid(matrix, 32, 128), black_outside=black)
             assert torch.allclose(out, images, atol=2e-5)
-    grid = augment.sampling_grid(matrix, 32, 128)
-    assert torch.equal(augment.bend(grid, torch.zeros(3, 4, 4, 2)), grid)
+    grid = warps.sampling_grid(matrix, 32, 128)
+    assert torch.equal(warps.bend(grid, torch.zeros(3, 4, 4, 2)), grid)
     luminous = torch.stack((one, one, one, none), 1)
     turns = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
     for out in (
@@ -206,34 +206,34 @@ def test_rotation_is_that_of_the_crop_before_the_stretch(
         (128, 32), Image.Resampling.BICUBIC
     )
     stretched = tensor(picture.resize((128, 32), Image.Resampling.BICUBIC))
-    matrix = augment.rotation(full(degrees), full(width / height))
-    grid = augment.sampling_grid(matrix, 32, 128)
-    out = augment.warp(stretched, grid, black_outside=True)
+    matrix = warps.rotation(full(degrees), full(width / height))
+    grid = warps.sampling_grid(matrix, 32, 128)
+    out = warps.warp(stretched, grid, black_outside=True)
     inside = (grid.abs() < 0.9).all(3)[:, None].expand_as(out)
     assert inside.float().mean() > 0.5
     error = (out - tensor(turned))[inside].abs()
     assert error.mean() < 0.01
     assert error.max() < 0.06
-    wrong = augment.warp(
+    wrong = warps.warp(
         stretched,
-        augment.sampling_grid(augment.rotation(full(degrees), full(2 * width / height)), 32, 128),
+        warps.sampling_grid(warps.rotation(full(degrees), full(2 * width / height)), 32, 128),
     )
     assert (wrong - tensor(turned))[inside].abs().mean() > 0.03
     outside = (grid.abs() > 1.1).any(3)[:, None].expand_as(out)
     assert outside.any()
     assert out[outside].max() == 0
-    assert augment.warp(stretched, grid)[outside].min() > 0  # edges repeated
+    assert warps.warp(stretched, grid)[outside].min() > 0  # edges repeated
 
 
 def test_shear_leans_strokes_right_and_sinks_the_left_end() -> None:
     aspect, degrees = full(4.0), full(20.0)
     top = torch.tensor([0.0, -1.0, 1.0], dtype=torch.float64)  # middle of the top edge
     # forward: where the content at the top edge goes
-    moved = augment.inverse(augment.shear(degrees, 0 * degrees, aspect))[0] @ top
+    moved = warps.inverse(warps.shear(degrees, 0 * degrees, aspect))[0] @ top
     assert moved[0] * 4 == pytest.approx(math.tan(math.radians(20)))  # in half heights
     assert moved[1] == -1
     left = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
-    moved = augment.inverse(augment.shear(0 * degrees, degrees, aspect))[0] @ left
+    moved = warps.inverse(warps.shear(0 * degrees, degrees, aspect))[0] @ left
     assert moved[1] == pytest.approx(4 * math.tan(math.radians(20)))
     assert moved[0] == -1
 
@@ -253,18 +253,18 @@ def test_perspective_is_pillows(inward: bool) -> None:
     quad = np.array([[9.0, 3.0], [121.0, 1.0], [110.0, 29.0], [4.0, 26.0]])
     frame = np.array([[0.0, 0.0], [128.0, 0.0], [128.0, 32.0], [0.0, 32.0]])
     corners = torch.from_numpy(quad / [64, 16] - 1)[None]
-    matrix = augment.frame_to_quad(corners)
+    matrix = warps.frame_to_quad(corners)
     source, target = (quad, frame) if inward else (frame, quad)
     if not inward:
-        matrix = augment.inverse(matrix)
+        matrix = warps.inverse(matrix)
     expected = Image.fromarray(picture).transform(
         (128, 32),
         Image.Transform.PERSPECTIVE,
         pillow_coefficients(source, target).tolist(),
         Image.Resampling.BILINEAR,
     )
-    grid = augment.sampling_grid(matrix, 32, 128)
-    out = augment.warp(tensor(picture), grid)
+    grid = warps.sampling_grid(matrix, 32, 128)
+    out = warps.warp(tensor(picture), grid)
     inside = (
         (grid.abs() < torch.tensor([1 - 1.5 / 64, 1 - 1.5 / 16])).all(3)[:, None].expand_as(out)
     )
@@ -274,48 +274,46 @@ def test_perspective_is_pillows(inward: bool) -> None:
 
 def test_compose_acts_in_order_and_crop_is_exact() -> None:
     picture = smooth(32, 128)
-    half = augment.cropping(full(0.25), full(0.5), full(0.25), full(0.0))
-    out = augment.warp(tensor(picture), augment.sampling_grid(half, 16, 64))
+    half = warps.cropping(full(0.25), full(0.5), full(0.25), full(0.0))
+    out = warps.warp(tensor(picture), warps.sampling_grid(half, 16, 64))
     assert torch.allclose(out, tensor(picture[16:, 32:96]), atol=2e-5)
-    one, two = augment.scaling(full(2.0), full(1.0)), augment.cropping(*map(full, (0.5, 0, 0, 0)))
-    both = augment.compose(one, two)
+    one, two = warps.scaling(full(2.0), full(1.0)), warps.cropping(*map(full, (0.5, 0, 0, 0)))
+    both = warps.compose(one, two)
     # enlarged by 2 about the centre, then the right half of that: x from 0 to 0.5
     edges = both[0] @ torch.tensor([[-1.0, 1.0], [0, 0], [1, 1]], dtype=torch.float64)
     assert edges[0].tolist() == pytest.approx([0.0, 0.5])
-    grid = augment.sampling_grid(two, 32, 128)
-    assert torch.allclose(
-        augment.move_grid(grid, one), augment.sampling_grid(both, 32, 128), atol=1e-6
-    )
+    grid = warps.sampling_grid(two, 32, 128)
+    assert torch.allclose(warps.move_grid(grid, one), warps.sampling_grid(both, 32, 128), atol=1e-6)
 
 
 def test_fit_frame_holds_the_whole_moved_word() -> None:
     aspect = torch.tensor([4.0, 0.3, 12.0])
-    matrix = augment.fit_frame(augment.rotation(torch.tensor([30.0, -45.0, 12.0]), aspect))
+    matrix = warps.fit_frame(warps.rotation(torch.tensor([30.0, -45.0, 12.0]), aspect))
     corners = torch.tensor([[-1.0, 1, 1, -1], [-1, -1, 1, 1], [1, 1, 1, 1]], dtype=torch.float64)
-    moved = augment.inverse(matrix) @ corners
+    moved = warps.inverse(matrix) @ corners
     assert torch.allclose(moved[:, :2].amin(2), torch.full((3, 2), -1.0, dtype=torch.float64))
     assert torch.allclose(moved[:, :2].amax(2), torch.full((3, 2), 1.0, dtype=torch.float64))
 
 
 def test_bend_interpolates_the_lattice_and_stays_inside() -> None:
     matrix = torch.eye(3, dtype=torch.float64)[None]
-    grid = augment.sampling_grid(matrix, 32, 128)
+    grid = warps.sampling_grid(matrix, 32, 128)
     jitter = torch.zeros(1, 4, 4, 2)
     jitter[0, 1, 2] = torch.tensor([0.2, -0.1])  # lattice point (1/3, -1/3)
-    moved = augment.bend(grid, jitter) - grid
+    moved = warps.bend(grid, jitter) - grid
     x, y = grid[0, :, :, 0], grid[0, :, :, 1]
     weight = (1 - (x - 1 / 3).abs() * 1.5).clamp(min=0) * (1 - (y + 1 / 3).abs() * 1.5).clamp(min=0)
     assert torch.allclose(moved[0], weight[..., None] * jitter[0, 1, 2], atol=1e-5)
-    wild = augment.bend(grid, torch.randn(1, 4, 4, 2, generator=torch.Generator().manual_seed(0)))
+    wild = warps.bend(grid, torch.randn(1, 4, 4, 2, generator=torch.Generator().manual_seed(0)))
     assert wild.abs().max() <= 1 + 1e-5
 
 
 def test_a_finer_grid_is_averaged() -> None:
     images = words(2)
     matrix = torch.eye(3, dtype=torch.float64).expand(2, 3, 3)
-    squeezed = augment.warp(images, augment.sampling_grid(matrix, 96, 128), rows_averaged=3)
-    third = augment.sampling_grid(matrix, 96, 128).unflatten(1, (32, 3))
-    parts = [augment.warp(images, third[:, :, k]) for k in range(3)]
+    squeezed = warps.warp(images, warps.sampling_grid(matrix, 96, 128), rows_averaged=3)
+    third = warps.sampling_grid(matrix, 96, 128).unflatten(1, (32, 3))
+    parts = [warps.warp(images, third[:, :, k]) for k in range(3)]
     assert torch.allclose(squeezed, torch.stack(parts).mean(0), atol=1e-6)
 
 

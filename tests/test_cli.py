@@ -8,11 +8,11 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from running import Outcome, Run
 
 from strbench.cli import _PANELS, main
 from strbench.cli.console import Progress, print_table, say
@@ -25,37 +25,6 @@ HEAVY = (
     "torch", "numpy", "polars", "pandas", "pyarrow", "PIL", "lmdb", "scipy", "shapely", "rapidfuzz",
     "safetensors", "pydantic", "jinja2", "onnxruntime", "cv2", "rapidocr",
 )  # fmt: skip
-
-
-class Outcome(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def last(self) -> str:
-        """The last line of stderr."""
-        return self.err.strip().splitlines()[-1]
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process, as ``strbench`` does, in an empty home."""
-
-    def go(*words: str | Path) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["strbench", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        captured = capsys.readouterr()
-        code = left.value.code
-        return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
-
-    return go
 
 
 def process(*words: str, code: str = "", **environment: str) -> subprocess.CompletedProcess[str]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from PIL import Image
+from running import Run
 
-from strbench.cli import main
 from strbench.cli.breakdown import EDGES, LONGEST
 from strbench.metrics.recognition import length_bins, score_words
 from strbench.store import find_split, split_directory, write_split
@@ -48,37 +46,6 @@ class Starved:
 class Mute:
     pass
 '''
-
-
-class Outcome(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def last(self) -> str:
-        """The last line of stderr."""
-        return self.err.strip().splitlines()[-1]
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process, as ``strbench`` does, in an empty home."""
-
-    def go(*words: str | Path) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["strbench", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        captured = capsys.readouterr()
-        code = left.value.code
-        return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
-
-    return go
 
 
 @pytest.fixture

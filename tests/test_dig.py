@@ -445,7 +445,7 @@ def _queries_and_keys() -> tuple[Tensor, Tensor]:
 def test_two_ranks_contrast_against_all_keys(tmp_path: Path) -> None:
     start: Callable[..., object] = multiprocessing.spawn
     start(_keys_of_two_ranks, args=(str(tmp_path),), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     queries, keys = _queries_and_keys()
     queries.requires_grad_()
     loss, accuracy = info_nce(queries, keys, temperature=0.2)

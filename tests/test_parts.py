@@ -393,7 +393,7 @@ def _on_a_rank(rank: int, folder: str) -> None:
 
 def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
     multiprocessing.spawn(_on_a_rank, args=(str(tmp_path),), nprocs=len(PARTS))
-    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(len(PARTS))]
+    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(len(PARTS))]
     alone = nn.BatchNorm1d(4)
     out, gradient = _norm_and_gradients(alone, *_rows())
     torch.testing.assert_close(torch.cat([r[0] for r in ranks]), out)

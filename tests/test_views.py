@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from strbench import augment, draws
+from strbench import augment, draws, warps
 from strbench.baselines.parts import views
 from strbench.baselines.parts.views import Stream
 from strbench.methods import WordBatch
@@ -189,8 +189,8 @@ def test_dig_rotation_and_its_black_corners(monkeypatch: pytest.MonkeyPatch) -> 
     only(monkeypatch, {7: 0}, 40)
     out = views.dig_strong(batch)
     angle = draws.uniform(draws.derive(batch.seeds, 0), -10, 10, Stream.ROTATE)
-    grid = augment.sampling_grid(augment.rotation(angle, batch.aspect), 32, 128)
-    assert torch.equal(out, augment.warp(views.plain(batch), grid, black_outside=True))
+    grid = warps.sampling_grid(warps.rotation(angle, batch.aspect), 32, 128)
+    assert torch.equal(out, warps.warp(views.plain(batch), grid, black_outside=True))
     assert (out == 0).any()
 
 
@@ -200,14 +200,14 @@ def test_dig_keeps_the_order_of_operations(monkeypatch: pytest.MonkeyPatch) -> N
     angle = draws.uniform(seeds, -10, 10, Stream.ROTATE)
     rows = draws.uniforms(seeds, 2, Stream.CROP_ROWS) * 0.3
     none = torch.zeros(8)
-    rotate = augment.rotation(angle, batch.aspect)
-    crop = augment.cropping(none, rows[:, 0], none, rows[:, 1])
+    rotate = warps.rotation(angle, batch.aspect)
+    crop = warps.cropping(none, rows[:, 0], none, rows[:, 1])
     alpha = draws.uniform(seeds, 0.5, 1.0, Stream.CONTRAST)
     plain = views.plain(batch)
 
     def warped(images: Tensor, *matrices: Tensor) -> Tensor:
-        grid = augment.sampling_grid(augment.compose(*matrices), 32, 128)
-        return augment.warp(images, grid, black_outside=True)
+        grid = warps.sampling_grid(warps.compose(*matrices), 32, 128)
+        return warps.warp(images, grid, black_outside=True)
 
     only(monkeypatch, {0: 0, 7: 1, 5: 2}, 8)
     expected = warped(augment.linear_contrast(plain, alpha), rotate, crop)

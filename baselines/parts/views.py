@@ -18,7 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from strbench import augment, draws
+from strbench import augment, draws, warps
 from strbench.methods import WordBatch
 
 
@@ -114,10 +114,10 @@ def _dig_warps(seeds: Tensor, aspect: Tensor, turns: Tensor) -> list[_Step]:
     inward = draws.normals(seeds, 8, Stream.PERSPECTIVE).abs().view(-1, 4, 2)
     inward = inward * draws.uniform(seeds, 0.05, 0.1, Stream.PERSPECTIVE_SCALE)[:, None, None]
     matrices = {
-        0: augment.cropping(none, rows[:, 0], none, rows[:, 1]),
-        1: augment.cropping(columns[:, 0], none, columns[:, 1], none),
-        2: augment.rotation(draws.uniform(seeds, -10, 10, Stream.ROTATE), aspect),
-        4: augment.frame_to_quad(_quad_inside(inward.clamp(max=0.45))),  # imgaug: modulo 0.5
+        0: warps.cropping(none, rows[:, 0], none, rows[:, 1]),
+        1: warps.cropping(columns[:, 0], none, columns[:, 1], none),
+        2: warps.rotation(draws.uniform(seeds, -10, 10, Stream.ROTATE), aspect),
+        4: warps.frame_to_quad(_quad_inside(inward.clamp(max=0.45))),  # imgaug: modulo 0.5
     }
     still = torch.eye(3, dtype=torch.float64, device=aspect.device).expand(len(aspect), 3, 3)
     bend_turn = torch.where(turns[:, 3] < 0, _NEVER, turns[:, 3])
@@ -127,8 +127,8 @@ def _dig_warps(seeds: Tensor, aspect: Tensor, turns: Tensor) -> list[_Step]:
         for column, matrix in matrices.items():
             now = torch.where((turns[:, column] == turn)[:, None, None], matrix, now)
         early = (turn < bend_turn)[:, None, None]
-        before = augment.compose(before, torch.where(early, now, still))
-        after = augment.compose(after, torch.where(early, still, now))
+        before = warps.compose(before, torch.where(early, now, still))
+        after = warps.compose(after, torch.where(early, still, now))
     scale = draws.uniform(seeds, 0.03, 0.04, Stream.BEND_SCALE)
     jitter = draws.normals(seeds, 32, Stream.BEND).view(-1, 4, 4, 2)
     jitter = jitter * (2 * scale)[:, None, None, None]  # the frame is 2 wide and high
@@ -154,11 +154,11 @@ def _warp(
 ) -> Tensor:
     height, width = images.shape[2] * finer, images.shape[3]
     if jitter is None or after is None:
-        grid = augment.sampling_grid(before, height, width)
+        grid = warps.sampling_grid(before, height, width)
     else:
-        grid = augment.bend(augment.sampling_grid(after, height, width), jitter)
-        grid = augment.move_grid(grid, before)
-    return augment.warp(images, grid, black_outside=black_outside, rows_averaged=finer)
+        grid = warps.bend(warps.sampling_grid(after, height, width), jitter)
+        grid = warps.move_grid(grid, before)
+    return warps.warp(images, grid, black_outside=black_outside, rows_averaged=finer)
 
 
 def _quad_inside(inward: Tensor) -> Tensor:
@@ -218,14 +218,14 @@ def _abinet_geometry(seeds: Tensor, aspect: Tensor) -> Tensor:
     family = draws.uniforms(seeds, 1, Stream.GEOMETRY_FAMILY)[:, :, None]  # (B, 1, 1)
     angle = 45 * (2 * draws.beta_4_4(seeds, 1, Stream.ROTATE)[:, 0] - 1)
     slant = 2 * draws.beta_4_4(seeds, 2, Stream.SHEAR) - 1
-    rotation = augment.rotation(angle, aspect)
-    shear = augment.shear(45 * slant[:, 0], 15 * slant[:, 1], aspect)
+    rotation = warps.rotation(angle, aspect)
+    shear = warps.shear(45 * slant[:, 0], 15 * slant[:, 1], aspect)
     # each corner moves inwards by up to half of the distortion 0.5
     inward = 0.25 * draws.beta_1_4(seeds, 8, Stream.PERSPECTIVE).view(-1, 4, 2)
-    squeeze = augment.inverse(augment.frame_to_quad(_quad_inside(inward)))
-    affine = augment.compose(rotation, shear)
+    squeeze = warps.inverse(warps.frame_to_quad(_quad_inside(inward)))
+    affine = warps.compose(rotation, shear)
     matrix = torch.where(family < 0.33, rotation, torch.where(family < 0.66, affine, squeeze))
-    return augment.fit_frame(matrix)
+    return warps.fit_frame(matrix)
 
 
 def _deteriorate(images: Tensor, seeds: Tensor, aspect: Tensor) -> Tensor:
@@ -268,10 +268,10 @@ def mild(batch: WordBatch, *, draw: int = 0) -> Tensor:
     seeds, aspect = draws.derive(batch.seeds, draw), batch.aspect
     with torch.autocast(batch.images.device.type, enabled=False):
         left, top, right, bottom = (0.04 * draws.uniforms(seeds, 4, Stream.CROP_ROWS)).unbind(1)
-        matrix = augment.compose(
-            augment.rotation(draws.uniform(seeds, -5, 5, Stream.ROTATE), aspect),
-            augment.shear(draws.uniform(seeds, -10, 10, Stream.SHEAR), 0 * aspect, aspect),
-            augment.cropping(left, top, right, bottom),
+        matrix = warps.compose(
+            warps.rotation(draws.uniform(seeds, -5, 5, Stream.ROTATE), aspect),
+            warps.shear(draws.uniform(seeds, -10, 10, Stream.SHEAR), 0 * aspect, aspect),
+            warps.cropping(left, top, right, bottom),
         )
         images = _warp(plain(batch), matrix)
         blurred = draws.chance(seeds, 0.2, Stream.BLUR_GATE)

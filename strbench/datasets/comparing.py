@@ -33,11 +33,6 @@ class Difference:
     only_a: list[tuple[str, str | None]] = field(default_factory=list)  # id, label
     only_b: list[tuple[str, str | None]] = field(default_factory=list)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether both hold the same images with the same labels."""
-        return not (self.relabelled or self.only_a or self.only_b)
-
     def folded(self) -> int:
         """How many relabelled pairs still differ in lower case, letters and digits only."""
         return sum(_fold(p.label_a) != _fold(p.label_b) for p in self.relabelled)
