@@ -19,6 +19,8 @@ from multiprocessing import get_context
 
 from strbench.errors import DATA, StrbenchError
 from strbench.loading import decode
+from strbench.masks import decode_mask
+from strbench.regions import regions_to_json
 from strbench.types import Sample
 
 _CHUNK = 256  # samples a worker takes at once, and a transaction holds
@@ -27,10 +29,11 @@ _MODULUS = 1 << 256
 
 
 def sample_digest(sample: Sample) -> int:
-    """A 256-bit number of one sample's id, label and decoded pixels.
+    """A 256-bit number of one sample: id, label, decoded pixels, and the further parts it has.
 
     Raises:
-        StrbenchError: the image cannot be decoded, or id or label is no UTF-8.
+        StrbenchError: an image cannot be decoded, a mask is of another size than its image, or a text
+            is no UTF-8.
     """
     pixels = decode(sample.image)
     height, width = pixels.shape[:2]
@@ -41,8 +44,19 @@ def sample_digest(sample: Sample) -> int:
         (sample.group or "").encode()  # not part of the digest, but stored
         for text in (sample.id.encode(), label.encode()):
             digest.update(b"%d:" % len(text) + text)
+        if sample.regions is not None:
+            digest.update(b"regions:" + regions_to_json(sample.regions))
     except UnicodeEncodeError as error:
         raise StrbenchError(f"{error.object!r} is not UTF-8 text", exit_code=DATA) from error
+    if sample.low is not None:
+        low = decode(sample.low)
+        digest.update(f"low:{low.shape[0]}x{low.shape[1]}:".encode() + low.tobytes())
+    if sample.mask is not None:
+        mask = decode_mask(sample.mask)
+        if mask.shape != (height, width):
+            found = "x".join(map(str, mask.shape))
+            raise StrbenchError(f"the mask is {found}, its image {height}x{width}", exit_code=DATA)
+        digest.update(b"mask:" + mask.tobytes())
     return int.from_bytes(digest.digest(), "big")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from dataclasses import replace as replace_field
@@ -22,8 +22,9 @@ from strbench.digests import check_faults, checked_chunks, sum_in_hex
 from strbench.errors import DATA, StrbenchError
 from strbench.files import disk_full, new_folder
 from strbench.lmdb_files import count_samples, transaction_number
+from strbench.regions import regions_to_json, tally
 from strbench.splits import Manifest, Split, open_split
-from strbench.types import Sample
+from strbench.types import Sample, Task
 
 
 def _put(env: lmdb.Environment, items: Sequence[tuple[bytes, bytes]]) -> None:
@@ -45,7 +46,9 @@ def write_split(
     *,
     dataset: str,
     split: str,
-    labels: str,
+    labels: str | Callable[[Mapping[str, int]], str],
+    task: Task = "recognition",
+    lexicons: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     licence: str = "",
     expected: int | None = None,
     rendered: bool = False,
@@ -56,23 +59,35 @@ def write_split(
 ) -> Split:
     """The split written at ``directory`` from samples in the given order, checked as they pass.
 
+    Args:
+        labels: the name of the label variant, or what names it from the counts of
+            ``strbench.regions.tally`` over all samples.
+        lexicons: name -> sample id, or "*" for all -> words; written to ``lexicons.json``.
+
     Every image is decoded once; every id must be new. Memory does not grow with the split, apart
     from a set of ids.
 
     Raises:
-        StrbenchError: an image is corrupt, an id is repeated, the count is not ``expected``, the disk
-            is full, or another process writes the same split. Nothing is left at ``directory`` then.
+        StrbenchError: an image is corrupt, an id is repeated, the count is not ``expected``, a sample
+            lacks what the task needs, the disk is full, or another process writes the same split.
+            Nothing is left at ``directory`` then.
     """
     name = f"{dataset}/{split}"
     with new_folder(directory, replace=replace) as folder:
+        counts: dict[str, int] = {}
+        samples = _counted(_complete(samples, task, name), counts)
         n, digest = _pack(folder, samples, name, expected, workers)
         (folder / "lock.mdb").unlink(missing_ok=True)
+        if lexicons:
+            _write_json(folder / "lexicons.json", lexicons)
         manifest = Manifest(
             dataset=dataset,
             split=split,
+            task=task,
             n=n,
+            counts=counts,
             fingerprint=digest,
-            labels=labels,
+            labels=labels if isinstance(labels, str) else labels(counts),
             licence=licence,
             rendered=rendered,
             lmdb_bytes=(folder / "data.mdb").stat().st_size,
@@ -81,8 +96,35 @@ def write_split(
             created=_now(),
             version=__version__,
         )
-        _write_manifest(folder, manifest)
+        _write_json(folder / "manifest.json", asdict(manifest))
     return open_split(directory)
+
+
+_NEEDS: dict[Task, str] = {
+    "detection": "regions",
+    "super-resolution": "low",
+    "segmentation": "mask",
+}
+
+
+def _complete(samples: Iterable[Sample], task: Task, name: str) -> Iterator[Sample]:
+    """The samples; an error at the first that has not what the task needs."""
+    part = _NEEDS.get(task)
+    for sample in samples:
+        if part and getattr(sample, part) is None:
+            raise StrbenchError(
+                f"{name}: {sample.id} has no {part}, which {task} needs.", exit_code=DATA
+            )
+        yield sample
+
+
+def _counted(samples: Iterable[Sample], counts: dict[str, int]) -> Iterator[Sample]:
+    """The samples, their regions counted into ``counts`` as they pass."""
+    for sample in samples:
+        if sample.regions is not None:
+            for key, value in tally(sample.regions).items():
+                counts[key] = counts.get(key, 0) + value
+        yield sample
 
 
 def _pack(
@@ -127,7 +169,16 @@ def _pack(
 
 def _items(number: int, sample: Sample) -> list[tuple[bytes, bytes]]:
     """Keys and values of one sample, counted from 1."""
-    items = [(b"image-%09d" % number, sample.image), (b"id-%09d" % number, sample.id.encode())]
+    items = [(b"id-%09d" % number, sample.id.encode())]
+    if sample.low is None:
+        items.append((b"image-%09d" % number, sample.image))
+    else:  # the keys of TextZoom
+        items.append((b"image_hr-%09d" % number, sample.image))
+        items.append((b"image_lr-%09d" % number, sample.low))
+    if sample.regions is not None:
+        items.append((b"regions-%09d" % number, regions_to_json(sample.regions)))
+    if sample.mask is not None:
+        items.append((b"mask-%09d" % number, sample.mask))
     if sample.label is not None:
         items.append((b"label-%09d" % number, sample.label.encode()))
     if sample.group is not None:
@@ -146,6 +197,7 @@ def adopt_lmdb(
     dataset: str,
     split: str,
     labels: str | None = None,
+    task: Task = "recognition",
     licence: str = "",
     expected: int | None = None,
     sources: Sequence[dict[str, Any]] = (),
@@ -171,6 +223,7 @@ def adopt_lmdb(
         draft = Manifest(
             dataset=dataset,
             split=split,
+            task=task,
             n=n,
             fingerprint="",
             labels=labels or "as found",
@@ -186,13 +239,13 @@ def adopt_lmdb(
         )
         digest, faults = Split(directory, draft).digest()
         check_faults(name, faults)
-        _write_manifest(folder, replace_field(draft, fingerprint=digest))
+        _write_json(folder / "manifest.json", asdict(replace_field(draft, fingerprint=digest)))
     return open_split(directory)
 
 
-def _write_manifest(folder: Path, manifest: Manifest) -> None:
-    text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False)
-    with (folder / "manifest.json").open("w", encoding="utf-8") as file:
+def _write_json(path: Path, content: object) -> None:
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    with path.open("w", encoding="utf-8") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -38,6 +38,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "ic13": "strbench.datasets.ic13:SPEC",
         "ic15": "strbench.datasets.ic15:SPEC",
         "ost": "strbench.datasets.ost:SPEC",
+        "ic15_det": "strbench.datasets.ic15_det:SPEC",
         "rendered": "strbench.datasets.rendered:SPEC",
     },
 }

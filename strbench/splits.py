@@ -16,7 +16,8 @@ from strbench.digests import check_faults, checked_chunks, sum_in_hex
 from strbench.errors import DATA, StrbenchError
 from strbench.home import home
 from strbench.lmdb_files import read_key, transaction_number
-from strbench.types import Sample
+from strbench.regions import regions_from_json
+from strbench.types import Region, Sample
 
 SPEC_VERSION = 1
 
@@ -28,8 +29,9 @@ class Manifest:
     spec_version: int = SPEC_VERSION
     dataset: str
     split: str
-    task: str = "recognition"
+    task: str = "recognition"  # one of ``strbench.types.Task``
     n: int
+    counts: dict[str, int] = field(default_factory=dict)  # regions, ignored, characters
     fingerprint: str  # 64 hex digits, see ``fingerprint``
     labels: str  # label variant: "standard", "case-sensitive", "official", "rendered", "none", ...
     licence: str = ""
@@ -107,6 +109,8 @@ class Split:
     @cached_property
     def labels(self) -> list[str | None]:
         """The n labels exactly as annotated; None where a sample has none."""
+        if self.manifest.labels == "none":  # an unlabelled LMDB may hold a filler such as ###
+            return [None] * self.n
         return self._texts("label")
 
     @cached_property
@@ -114,23 +118,65 @@ class Split:
         """The n source photographs; None where the source does not tell."""
         return self._texts("group")
 
-    def image(self, index: int) -> bytes:
-        """The encoded image of the sample at ``index``, counted from 0."""
-        value = read_key(self.lmdb_path, b"image-%09d" % (index + 1))
+    def _bytes(self, kind: str, index: int) -> bytes:
+        key = f"{kind}-{index + 1:09d}"
+        value = read_key(self.lmdb_path, key.encode())
         if value is None:
-            raise self._damaged(f"image-{index + 1:09d} is missing")
+            raise self._damaged(f"{key} is missing")
         return value
+
+    def image(self, index: int) -> bytes:
+        """The encoded image of the sample at ``index``, counted from 0; of a pair the HR image."""
+        is_pair = self.manifest.task == "super-resolution"
+        return self._bytes("image_hr" if is_pair else "image", index)
+
+    def low(self, index: int) -> bytes:
+        """The encoded low-resolution image of a super-resolution pair."""
+        return self._bytes("image_lr", index)
+
+    def mask(self, index: int) -> bytes:
+        """The encoded text mask of a segmentation sample."""
+        return self._bytes("mask", index)
+
+    def regions(self, index: int) -> tuple[Region, ...]:
+        """The annotated text of a photograph."""
+        data = self._bytes("regions", index)
+        try:
+            return regions_from_json(data)
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._damaged(f"regions-{index + 1:09d} is not a list of regions") from error
+
+    @cached_property
+    def lexicons(self) -> dict[str, dict[str, list[str]]]:
+        """Lexicon name -> sample id, or "*" for all -> words; {} where the split came without."""
+        try:
+            text = (self.directory / "lexicons.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return {}
+        found: dict[str, dict[str, list[str]]] = json.loads(text)
+        return found
 
     def label(self, index: int) -> str | None:
         """The label of the sample at ``index``; reads that one, where ``labels`` reads them all."""
-        return self._text("label", index)
+        return None if self.manifest.labels == "none" else self._text("label", index)
 
     def samples(self) -> Iterator[Sample]:
         """Every sample in stored order."""
+        task = self.manifest.task
+        # Masks and pairs may come with regions too; what the first sample has, all have.
+        has_regions = task == "detection" or self._text("regions", 0) is not None
         for i, (id_, label, group) in enumerate(
             zip(self.ids, self.labels, self.groups, strict=True)
         ):
-            yield Sample(id_, self.image(i), label, group)
+            yield Sample(
+                id_,
+                self.image(i),
+                label,
+                group,
+                self.regions(i) if has_regions else None,
+                self.low(i) if task == "super-resolution" else None,
+                self.mask(i) if task == "segmentation" else None,
+            )
 
     def _damaged(self, what: str) -> StrbenchError:
         return StrbenchError(

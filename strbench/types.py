@@ -9,25 +9,47 @@ the top. Images enter a network as float tensors (B, 3, H, W); each card says th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
 
-Task = Literal["recognition"]
+Task = Literal["recognition", "detection", "super-resolution", "segmentation"]
 Status = Literal["registered", "parity-checked", "trained", "reproduced"]
 Resize = Literal["native", "stretch-bicubic"]
+
+
+Point = tuple[float, float]  # x right, y down, in pixels; (0, 0) is the image's upper left corner
+Polygon = tuple[Point, ...]
+
+_NO_TAGS: dict[str, str] = {}
+
+
+class Region(NamedTuple):
+    """One piece of text in a photograph: a word, or a line where the source annotates lines."""
+
+    # Clockwise on screen, in pixels as stored (EXIF is not applied); three or more vertices, unless
+    # the region is ignored.
+    polygon: Polygon
+    text: str | None = None  # exactly as annotated, "###" included; None where the source has none
+    ignored: bool = False  # "don't care": neither finding nor missing it counts
+    annotated: tuple[float, ...] = ()  # the source's own numbers where they are not the polygon's
+    tags: Mapping[str, str] = _NO_TAGS  # what else the source says, e.g. {"script": "Latin"}
+    characters: tuple[Polygon, ...] = ()  # one a character, spaces left out, where annotated
 
 
 class Sample(NamedTuple):
     """One item of a split as it is written to and read from a store."""
 
     id: str  # unique within its split and stable across machines, e.g. "test/1002_1.png"
-    image: bytes  # JPEG or PNG as found at the source
-    label: str | None  # ground truth exactly as annotated; None where the sample has none
+    image: bytes  # as found at the source; of a super-resolution pair the high-resolution one
+    label: str | None = None  # a word's text exactly as annotated; None where the sample has none
     group: str | None = None  # the photograph a crop was cut from, where the source tells
+    regions: tuple[Region, ...] | None = None  # detection: the photograph's text, () if it has none
+    low: bytes | None = None  # super-resolution: the low-resolution image of the same word
+    mask: bytes | None = None  # segmentation: a one-channel PNG, see ``strbench.masks``
 
 
 class Reading(NamedTuple):

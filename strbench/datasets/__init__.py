@@ -6,15 +6,15 @@ split (``ic15_2077/test``). ``prepare`` turns files that the user has into split
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from strbench import registry
 from strbench.errors import StrbenchError, unknown_name
 from strbench.transfer import Remote
-from strbench.types import Sample
+from strbench.types import Sample, Task
 
 if TYPE_CHECKING:
     from strbench.datasets.tree import Tree
@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 Access = Literal["direct", "hf", "gdrive", "manual", "made"]
+# Lexicon name ("strong", "weak", "generic", "full") -> sample id -> words; "*" stands for every sample.
+Lexicons = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +43,14 @@ class SplitSpec:
     """One split: its name, its exact count, and what tells it from the others."""
 
     name: str  # dataset/split, e.g. "ic15_1811/test"
-    n: int
+    n: int  # 0: no source states an exact count, so none is asserted
     about: str
-    labels: tuple[str, ...] = ("standard",)  # the label variants in circulation
+    labels: tuple[str, ...] = ("standard",)  # the label variants in circulation; "none": unlabelled
     folders: tuple[str, ...] = ()  # names of its LMDB folder in the field's packs
+    # Label variant -> what it holds: "regions", "ignored", "characters". The ground truth of one set
+    # of photographs circulates in several versions, and these figures tell which one lies here; a
+    # variant that is not named here is taken where no other fits.
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +71,7 @@ class Spec:
 
     id: str
     title: str
-    task: Literal["recognition"] = "recognition"
+    task: Task = "recognition"
     splits: tuple[SplitSpec, ...]
     sources: tuple[Source, ...] = ()
     pages: tuple[str, ...] = ()  # where a person can look or fetch by hand
@@ -73,8 +79,14 @@ class Spec:
     paper: str
     notes: tuple[str, ...] = ()  # errata and traps
     drop_in: tuple[str, ...] = ()  # official file names that `data import` reads
+    raw: str = (
+        ""  # folder below <home>/raw/ where it shares another dataset's downloads; "": its id
+    )
+    streamed: tuple[str, ...] = ()  # archives that parse reads as a stream, see ``Tree.streamed``
     # Samples of a split in the official layout; None where the tree does not hold that layout.
     parse: Callable[[Tree, str], Iterator[Sample] | None] = lambda tree, split: None
+    # The word lists that come with a split, {} where the tree holds none.
+    lexicons: Callable[[Tree, str], Lexicons] = lambda tree, split: {}
     # The id under which a file is known, whatever copy it came in: (path, split name) -> id.
     sample_id: Callable[[str, str], str] = lambda path, split: path
     # The photograph a crop was cut from, where the id tells.
@@ -159,6 +171,7 @@ def catalogue() -> list[dict[str, Any]]:
     return [
         {
             "name": split.name,
+            "task": spec.task,
             "n": split.n,
             "prepared": "yes" if (split_directory(split.name) / "manifest.json").is_file() else "",
             "access": "made here"
@@ -174,7 +187,7 @@ def catalogue() -> list[dict[str, Any]]:
 
 def same_count(n: int) -> list[str]:
     """The registered splits that hold ``n`` samples."""
-    return [s.name for spec in specs() for s in spec.splits if s.n == n]
+    return [s.name for spec in specs() for s in spec.splits if n and s.n == n]
 
 
 def label_variant(labels: Iterable[str | None]) -> str:
@@ -199,6 +212,7 @@ def prepare(
     *,
     split: str = "",
     labels: str = "",
+    task: Task | None = None,
     unlabelled: bool = False,
     root: Path | None = None,
     replace: bool = False,
@@ -208,9 +222,10 @@ def prepare(
 
     Args:
         name: dataset, dataset id or split; an unknown ``dataset/split`` becomes a custom split.
-        source: an LMDB folder, a folder or archive in the official layout, a folder of images with a
-            label file, that label file, or several of these that belong together.
+        source: an LMDB folder, a folder or archive in the official layout, a folder of images with
+            labels in one of the usual forms, a label file, or several of these that belong together.
         labels: name of the label variant; "" lets the rule of ``label_variant`` decide.
+        task: of a custom split; None lets the files decide.
         unlabelled: take images without labels, for pretraining.
         root: the folder of the stores, default ``<home>/data``.
         origin: where the files came from, for the manifest.
@@ -224,6 +239,7 @@ def prepare(
         resolve(name, split=split, own=True),
         [source] if isinstance(source, Path) else list(source),
         labels=labels,
+        task=task,
         unlabelled=unlabelled,
         root=root,
         replace=replace,

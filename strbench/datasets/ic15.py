@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE, MMOCR, RRC
 from strbench.datasets.icdar import photographs, word_list
-from strbench.datasets.labels import fault, join_images, read_rows
+from strbench.datasets.labels import join_images, read_rows
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from strbench.datasets.labels import Row, decode_text, join_images, read_rows
+from strbench.annotations.rows import decode_text
+from strbench.datasets.labels import Row, join_images, read_rows
 from strbench.datasets.tree import Tree, natural
 
 _TASK1 = re.compile(r'^\s*-?\d+[ ,]+-?\d+[ ,]+-?\d+[ ,]+-?\d+[ ,]+"(.*)"\s*$')

@@ -7,9 +7,10 @@ import re
 import zlib
 from collections.abc import Iterator
 
+from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE
-from strbench.datasets.labels import Row, fault, join_images, read_rows
+from strbench.datasets.labels import Row, join_images, read_rows
 from strbench.datasets.tree import Tree
 from strbench.errors import StrbenchError
 from strbench.types import Sample

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_field
 from pathlib import Path
 from typing import Any
 
-from strbench.datasets import Spec, SplitSpec, Target, label_variant, same_count
+from strbench.annotations.rows import fault
+from strbench.datasets import Lexicons, Spec, SplitSpec, Target, label_variant, same_count
 from strbench.datasets.labels import (
     Row,
     check_all_labelled,
-    fault,
     find_label_file,
     join_images,
     one_file_per_image,
     read_rows,
 )
+from strbench.datasets.pages import Found, find_pages, looks_like_pages
 from strbench.datasets.tree import Tree, open_tree
 from strbench.errors import DATA, StrbenchError
 from strbench.fetch import file_sha256
@@ -28,7 +30,7 @@ from strbench.store import (
     split_directory,
     write_split,
 )
-from strbench.types import Sample
+from strbench.types import Sample, Task
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class _Plan:
     samples: Iterator[Sample] | None  # None: adopt ``lmdb`` in place
     labels: list[str | None] | None  # known before reading
     lmdb: Path | None = None
+    task: Task = "recognition"
 
 
 def import_splits(
@@ -48,6 +51,7 @@ def import_splits(
     paths: Sequence[Path],
     *,
     labels: str,
+    task: Task | None = None,
     unlabelled: bool,
     root: Path | None,
     replace: bool,
@@ -55,6 +59,11 @@ def import_splits(
 ) -> list[Split]:
     """See ``strbench.datasets.prepare``."""
     spec = target.spec
+    if spec is not None and task not in (None, spec.task):
+        raise StrbenchError(
+            f"{spec.id} is a dataset of {spec.task}, not of {task}.",
+            hint=f"Leave --task out, or see: strbench list datasets   (asked for {target.splits[0]})",
+        )
     if unlabelled and spec is not None:
         raise StrbenchError(
             f"{spec.id} is a labelled dataset; --unlabelled makes a split of your own.",
@@ -62,9 +71,11 @@ def import_splits(
         )
     wanted = _not_yet(target.splits, root, replace, single=len(target.splits) == 1)
     official = {r.file.rpartition("/")[2] for r in _remotes(spec)} if spec else set()
-    with open_tree(paths, official={*official, *(spec.drop_in if spec else ())}) as tree:
+    official |= set(spec.drop_in) if spec else set()
+    streamed = spec.streamed if spec else ()
+    with open_tree(paths, official=official, streamed=streamed) as tree:
         if spec is None:
-            plans = [_own(tree, target.splits[0], unlabelled)]
+            plans = [_own(tree, target.splits[0], unlabelled, task)]
         else:
             plans = _registered(tree, spec, [spec.split(name) for name in wanted])
         sources = list(origin) or [_origin(path) for path in paths]
@@ -104,7 +115,7 @@ def _registered(tree: Tree, spec: Spec, wanted: Sequence[SplitSpec]) -> list[_Pl
         if plan is None and _official(tree, spec):
             samples = spec.parse(tree, split.name)
             if samples is not None:
-                plan = _Plan(split.name, "official layout", None, samples, None)
+                plan = _Plan(split.name, "official layout", None, samples, None, task=spec.task)
         if plan is not None:
             plans.append(plan)
     if plans:
@@ -124,7 +135,7 @@ def _named_lmdb(tree: Tree, spec: Spec, split: SplitSpec, *, alone: bool) -> _Pl
     names = {split.name.replace("/", "_").lower(), *(f.lower() for f in split.folders)}
     fitting = [p for p in tree.lmdbs if p.name.lower() in names]
     counted = [(p, count_samples(p)) for p in fitting]
-    right = [(p, n) for p, n in counted if n == split.n]
+    right = [(p, n) for p, n in counted if split.n in (0, n)]
     if len(right) > 1:
         raise fault(
             f"{tree.shown} holds {len(right)} LMDBs of {split.name}: "
@@ -132,7 +143,7 @@ def _named_lmdb(tree: Tree, spec: Spec, split: SplitSpec, *, alone: bool) -> _Pl
             f"Name one of them: strbench data import {split.name} {right[0][0]}",
         )
     if right:
-        return _lmdb_plan(tree, split, *right[0])
+        return _lmdb_plan(tree, split, *right[0], task=spec.task)
     if counted and alone:
         raise wrong_count(split, counted[0][1], str(counted[0][0]))
     return None
@@ -154,11 +165,11 @@ def _lmdb_by_count(tree: Tree, spec: Spec, wanted: Sequence[SplitSpec]) -> _Plan
                 "which is as large.",
                 f"Import it as that: strbench data import {other.name} {path}",
             )
-    return _lmdb_plan(tree, chosen, path, n)
+    return _lmdb_plan(tree, chosen, path, n, task=spec.task)
 
 
 def _by_count(wanted: Sequence[SplitSpec], n: int, place: str) -> SplitSpec:
-    fitting = [split for split in wanted if split.n == n]
+    fitting = [split for split in wanted if split.n == n] or [s for s in wanted if not s.n]
     if not fitting:
         raise wrong_count(wanted[0], n, place, others=wanted[1:])
     if len(fitting) > 1:
@@ -186,23 +197,38 @@ def wrong_count(
     )
 
 
-def _lmdb_plan(tree: Tree, split: SplitSpec, path: Path, n: int) -> _Plan:
-    dataset, _, name = split.name.partition("/")
-    manifest = Manifest(
-        dataset=dataset, split=name, n=n, fingerprint="", labels="", ids="index", lmdb=str(path.resolve())
-    )  # fmt: skip
-    reading = Split(path, manifest)
+def _lmdb_plan(tree: Tree, split: SplitSpec, path: Path, n: int, *, task: Task) -> _Plan:
+    is_bare = split.labels == ("none",)
+    reading = _unprepared(split.name, path, n, task, labels="none" if is_bare else "")
     labels = reading.labels
     bare = [i for i, label in enumerate(labels, 1) if label is None]
-    if bare:
+    if bare and not is_bare and task == "recognition":
         raise fault(
             f"{path}: {len(bare)} of {n} labels are missing, the first is label-{bare[0]:09d}.",
             "Bring the labelled LMDB.",
         )
     layout = f"LMDB {path.name}"
     if tree.is_temporary(path):
-        return _Plan(split.name, layout, n, reading.samples(), labels)
-    return _Plan(split.name, layout, n, None, labels, path)
+        return _Plan(split.name, layout, n, reading.samples(), labels, task=task)
+    return _Plan(split.name, layout, n, None, labels, path, task=task)
+
+
+def _unprepared(name: str, path: Path, n: int, task: Task, *, labels: str) -> Split:
+    """An LMDB of the user's, read like a split before it is one."""
+    dataset, _, part = name.partition("/")
+    return Split(
+        path,
+        Manifest(
+            dataset=dataset,
+            split=part,
+            task=task,
+            n=n,
+            fingerprint="",
+            labels=labels,
+            ids="index",
+            lmdb=str(path.resolve()),
+        ),
+    )
 
 
 def _read_generic(tree: Tree, *, complete: bool) -> tuple[str, list[Row], list[str]]:
@@ -230,6 +256,12 @@ def _generic(tree: Tree, spec: Spec, wanted: Sequence[SplitSpec]) -> _Plan:
             f"{', '.join(spec.drop_in) or 'its files'}.",
             f"See which files to bring: strbench data info {spec.id}",
         )
+    if spec.task != "recognition":
+        found = _GENERIC[spec.task](tree)
+        split = _by_count(wanted, found.n, tree.shown)
+        return _Plan(split.name, found.layout, found.n, found.samples, None, task=spec.task)
+    if all(split.labels == ("none",) for split in wanted):
+        return _bare_images(tree, _by_count(wanted, len(tree.images), tree.shown).name)
     layout, rows, images = _read_generic(tree, complete=False)
     split = _by_count(wanted, len(rows), tree.shown)
     samples = (
@@ -240,23 +272,29 @@ def _generic(tree: Tree, spec: Spec, wanted: Sequence[SplitSpec]) -> _Plan:
     return _Plan(split.name, layout, len(rows), samples, [row.text for row in rows])
 
 
-def _own(tree: Tree, name: str, unlabelled: bool) -> _Plan:
+_GENERIC: dict[Task, Callable[[Tree], Found]] = {
+    "detection": find_pages,
+}
+
+
+def _bare_images(tree: Tree, name: str) -> _Plan:
+    samples = (Sample(image, tree.read(image)) for image in tree.images)
+    return _Plan(name, "images without labels", len(tree.images), samples, None)
+
+
+def _own(tree: Tree, name: str, unlabelled: bool, task: Task | None) -> _Plan:
+    if task not in (None, "recognition") or (task is None and looks_like_pages(tree)):
+        task = task or "detection"
+        found = _GENERIC[task](tree)
+        return _Plan(name, found.layout, found.n, found.samples, None, task=task)
     if len(tree.lmdbs) == 1 and not tree.images:
         path = tree.lmdbs[0]
-        spec = SplitSpec(name=name, n=count_samples(path), about="")
-        if not unlabelled:
-            return _lmdb_plan(tree, spec, path, spec.n)
-        dataset, _, split = name.partition("/")
-        manifest = Manifest(
-            dataset=dataset, split=split, n=spec.n, fingerprint="", labels="", ids="index",
-            lmdb=str(path.resolve()),
-        )  # fmt: skip
-        reading = Split(path, manifest)
-        bare = (s._replace(label=None) for s in reading.samples())
-        return _Plan(name, f"LMDB {path.name}, labels dropped", spec.n, bare, None)
+        labels = ("none",) if unlabelled else ("custom",)
+        spec = SplitSpec(name=name, n=count_samples(path), about="", labels=labels)
+        plan = _lmdb_plan(tree, spec, path, spec.n, task="recognition")
+        return replace_field(plan, layout=plan.layout + ", labels dropped") if unlabelled else plan
     if unlabelled:
-        samples = (Sample(image, tree.read(image), None) for image in tree.images)
-        return _Plan(name, "images without labels", len(tree.images), samples, None)
+        return _bare_images(tree, name)
     layout, rows, images = _read_generic(tree, complete=True)
     pairs = (
         Sample(image, tree.read(image), row.text) for row, image in zip(rows, images, strict=True)
@@ -268,8 +306,34 @@ def _counted(samples: Iterable[Sample], split: SplitSpec, place: str) -> Iterato
     n = 0
     for n, sample in enumerate(samples, 1):  # noqa: B007 (the count is used below)
         yield sample
-    if n != split.n:
+    if split.n and n != split.n:
         raise wrong_count(split, n, place)
+
+
+def _variant_by_counts(split: SplitSpec, place: str) -> Callable[[Mapping[str, int]], str]:
+    """What names the label variant of a split from what was counted in it."""
+
+    def name(found: Mapping[str, int]) -> str:
+        for variant, expected in split.counts.items():
+            if all(found.get(key, 0) == value for key, value in expected.items()):
+                return variant
+        others = [label for label in split.labels if label not in split.counts]
+        if others:
+            return others[0]
+        known = " or ".join(f"{_spell(v)} ({k})" for k, v in split.counts.items())
+        shown = {key: found.get(key, 0) for key in next(iter(split.counts.values()))}
+        raise StrbenchError(
+            f"{place}: expected {known} in {split.name}, found {_spell(shown)}.",
+            hint="Bring one of these ground truths, or import yours under a name of your own: "
+            f"strbench data import my-{split.name} PATH --task detection",
+            exit_code=DATA,
+        )
+
+    return name
+
+
+def _spell(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{value} {key}" for key, value in counts.items())
 
 
 def _write(
@@ -286,8 +350,11 @@ def _write(
     split = spec.split(plan.name) if spec else None
     notes = [f"read from {plan.layout}"]
     samples = plan.samples
+    variant: str | Callable[[Mapping[str, int]], str]
     if split is None:
         variant = labels or ("none" if unlabelled else "custom")
+    elif split.counts:
+        variant = _variant_by_counts(split, tree.shown)
     else:
         texts = plan.labels
         if texts is None and samples is not None and len(split.labels) > 1:
@@ -304,28 +371,34 @@ def _write(
             notes.append(f"labels named {variant!r} by the user; they look {found!r}")
     directory = split_directory(plan.name, root=root)
     licence = spec.licence if spec else ""
+    expected = (split.n or None) if split else None
     if samples is None:
         assert plan.lmdb is not None
+        assert isinstance(variant, str)
         return adopt_lmdb(
             plan.lmdb,
             directory,
             dataset=dataset,
             split=split_name,
             labels=variant,
+            task=plan.task,
             licence=licence,
-            expected=split.n if split else None,
+            expected=expected,
             sources=sources,
             notes=notes,
             replace=replace,
         )
+    lexicons: Lexicons = spec.lexicons(tree, plan.name) if spec else {}
     return write_split(
         directory,
         _counted(samples, split, tree.shown) if split else samples,
         dataset=dataset,
         split=split_name,
         labels=variant,
+        task=plan.task,
+        lexicons=lexicons,
         licence=licence,
-        expected=split.n if split else None,
+        expected=expected,
         sources=sources,
         notes=notes,
         replace=replace,

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from strbench.annotations.rows import decode_text, fault, unescape
 from strbench.datasets.tree import Tree, natural
-from strbench.errors import DATA, StrbenchError
 
 LABEL_SUFFIXES = (".txt", ".tsv", ".json", ".jsonl", ".csv", ".tags")
 # Where a folder holds several label files, these are taken first, in this order.
@@ -36,36 +36,6 @@ class Row(NamedTuple):
     path: str  # of the image, as written
     text: str
     line: int  # counted from 1; 0 where the file has no lines
-
-
-def fault(what: str, hint: str = "") -> StrbenchError:
-    """An error about the user's data."""
-    return StrbenchError(what, hint=hint or "Mend the file and import again.", exit_code=DATA)
-
-
-def decode_text(data: bytes, place: str) -> str:
-    """The text of a UTF-8 file without its byte order mark.
-
-    Raises:
-        StrbenchError: not UTF-8; names the line.
-    """
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise fault(
-            f"{place}, line {line}: not UTF-8 (byte 0x{data[error.start]:02x}).",
-            "Convert it, for example: iconv -f latin1 -t utf-8 OLD > NEW",
-        ) from error
-
-
-def unescape(text: str) -> str:
-    r"""The text of an ICDAR word list with ``\"`` and ``\\`` resolved.
-
-    >>> unescape('READER\\"')
-    'READER"'
-    """
-    return re.sub(r'\\(["\\])', r"\1", text)
 
 
 def read_rows(data: bytes, place: str) -> list[Row]:

@@ -75,7 +75,7 @@ def obtain_splits(
 
 def raw_folder(spec: Spec) -> Path:
     """Where downloads of a dataset go and where a person drops files in."""
-    return home() / "raw" / spec.id
+    return home() / "raw" / (spec.raw or spec.id)
 
 
 def _choose(spec: Spec, wanted: str, source: str, labels: str) -> list[Source]:
@@ -149,6 +149,9 @@ def _bring(
             problems.append(error)
     for one in chosen:
         try:
+            if one.access == "manual" and not all((raw / r.file).exists() for r in one.files):
+                raw.mkdir(parents=True, exist_ok=True)
+                raise StrbenchError(f"{one.title} is not for download by a program.")
             paths, origin = _files(spec, wanted, one, raw, offline, say, progress)
             return _import(wanted, paths, origin, labels, root)
         except StrbenchError as error:
@@ -168,13 +171,18 @@ def advice(spec: Spec, wanted: str) -> str:
     ways = []
     for one in spec.sources:
         if wanted in one.splits:
-            files = " and ".join(f"{r.file} from {r.urls[0]}" for r in one.files)
-            ways.append(files)
+            ways.append(" and ".join(_errand(one, r) for r in one.files))
     pages = f" (see {', '.join(spec.pages)})" if spec.pages else ""
     return (
         f"With a browser bring {', or '.join(ways) or 'the files'}{pages} into {raw}/ and run: "
         f"strbench data fetch {wanted} --offline"
     )
+
+
+def _errand(source: Source, remote: Remote) -> str:
+    """A file to bring: its name, how to know it, and where it is."""
+    known = f" (sha256 {remote.sha256[0]})" if remote.sha256 and not remote.urls else ""
+    return f"{remote.file}{known} from {remote.urls[0] if remote.urls else source.title}"
 
 
 def _dropped(spec: Spec, raw: Path) -> Iterator[Path]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE
-from strbench.datasets.labels import Row, fault, join_images
+from strbench.datasets.labels import Row, join_images
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
 

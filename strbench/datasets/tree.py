@@ -6,13 +6,14 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from strbench.archives import extract, is_archive
+from strbench.archives import Packed, extract, is_archive, open_zip
 from strbench.errors import DATA, StrbenchError
 from strbench.fetch import is_unfinished
 from strbench.files import lock
@@ -41,10 +42,12 @@ class Tree:
     """Files by relative path with forward slashes, in natural order; hidden ones are left out."""
 
     shown: str  # what error messages call it
-    files: dict[str, Path]
+    files: dict[str, Path | Packed]
     label_file: str = ""  # the label file that the user named
     lmdbs: tuple[Path, ...] = ()  # folders with a data.mdb
     unpacked: Path | None = None  # the temporary folder of what came out of archives
+    # Archives that their dataset reads as a stream (``strbench.archives.stream``), by file name.
+    streamed: dict[str, Path] = field(default_factory=dict)
     taken: tuple[Path, ...] = field(default=())  # the files and folders that were opened
 
     @classmethod
@@ -68,7 +71,9 @@ class Tree:
 
     def place(self, name: str) -> str:
         """Where a file really lies, for messages."""
-        return str(self.files[name]) if self.unpacked is None else f"{self.shown}: {name}"
+        file = self.files[name]
+        is_copy = isinstance(file, Path) and self.is_temporary(file)
+        return f"{self.shown}: {name}" if is_copy else str(file)
 
     def is_temporary(self, path: Path) -> bool:
         """Whether a path vanishes after the import."""
@@ -82,8 +87,10 @@ def _tree(
     label_file: Path | None = None,
     unpacked: Path | None = None,
     taken: tuple[Path, ...] = (),
+    packed: Mapping[str, Packed] | None = None,
+    streamed: Mapping[str, Path] | None = None,
 ) -> Tree:
-    found: dict[str, Path] = {}
+    found: dict[str, Path | Packed] = dict(packed or {})
     lmdbs: list[Path] = []
     for prefix, root in roots:
         if root.is_file():
@@ -100,7 +107,9 @@ def _tree(
                     found[prefix + (here / name).relative_to(root).as_posix()] = here / name
     files = dict(sorted(found.items(), key=lambda item: natural(item[0])))
     label_file = label_file.absolute() if label_file else None
-    named = next((key for key, path in files.items() if path.absolute() == label_file), "")
+    named = next(
+        (k for k, p in files.items() if isinstance(p, Path) and p.absolute() == label_file), ""
+    )
     return Tree(
         shown=shown,
         files=files,
@@ -108,15 +117,20 @@ def _tree(
         lmdbs=tuple(sorted(lmdbs, key=lambda p: natural(str(p)))),
         unpacked=unpacked,
         taken=taken,
+        streamed=dict(streamed or {}),
     )
 
 
 @contextmanager
-def open_tree(paths: Sequence[Path], *, official: Collection[str] = ()) -> Iterator[Tree]:
-    """The tree of what the user named; archives are unpacked for as long as the block lasts.
+def open_tree(
+    paths: Sequence[Path], *, official: Collection[str] = (), streamed: Collection[str] = ()
+) -> Iterator[Tree]:
+    """The tree of what the user named; archives are open for as long as the block lasts.
 
-    A named archive is unpacked; archives inside a named folder are too, if their name is ``official``
-    or the folder holds no images of its own.
+    A named archive is opened; archives inside a named folder are too, if their name is ``official``
+    or the folder holds no images of its own. A zip is read where it lies, a tar is unpacked to a
+    temporary folder, and so is a zip that holds an LMDB. Archives with a name in ``streamed`` are
+    handed over as they are.
 
     Raises:
         StrbenchError: a path does not exist or is an unfinished download; an archive is bad.
@@ -135,9 +149,9 @@ def open_tree(paths: Sequence[Path], *, official: Collection[str] = ()) -> Itera
             )
         if path.is_dir():
             roots.append(("", path))
-            inside = [p for p in sorted(path.iterdir()) if p.is_file() and is_archive(p)]
+            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and is_archive(p)]
             bare = inside and not Tree.of(path).images
-            archives += [p for p in inside if bare or p.name in official]
+            archives += [p for p in inside if p.name in official or (bare and p.parent == path)]
         elif is_archive(path):
             archives.append(path)
         elif path.name == "data.mdb":
@@ -150,17 +164,57 @@ def open_tree(paths: Sequence[Path], *, official: Collection[str] = ()) -> Itera
         else:
             roots.append(("", path))
     shown = ", ".join(str(path) for path in paths)
+    streams = {path.name: path for path in archives if path.name in streamed}
+    archives = [path for path in archives if path.name not in streamed]
     with ExitStack() as stack:
+        packed: dict[str, Packed] = {}
         unpacked: Path | None = None
-        if archives:
-            key = hashlib.sha256("\n".join(map(str, archives)).encode()).hexdigest()[:12]
-            unpacked = home() / "raw" / f".unpacked-{key}"
-            mark = unpacked.with_name(unpacked.name + ".lock")
-            stack.enter_context(lock(mark, what=f"the unpacked copy of {shown}"))
-            stack.callback(shutil.rmtree, unpacked, ignore_errors=True)
-            shutil.rmtree(unpacked, ignore_errors=True)  # left by a killed process
-            for i, archive in enumerate(archives):
-                stem = archive.name.partition(".")[0]
-                roots.append((f"{stem}/" if len(archives) > 1 else "", unpacked / str(i)))
-                extract(archive, unpacked / str(i))
-        yield _tree(shown, roots, label_file=label_file, unpacked=unpacked, taken=tuple(paths))
+        for i, archive in enumerate(archives):
+            stem = archive.name.partition(".")[0]
+            prefix = f"{stem}/" if len(archives) > 1 else ""
+            inside_zip = _zip_files(stack, archive)
+            if inside_zip is not None:
+                packed |= {prefix + name: file for name, file in inside_zip.items()}
+                continue
+            unpacked = unpacked or _temporary_folder(stack, archives, shown)
+            roots.append((prefix, unpacked / str(i)))
+            extract(archive, unpacked / str(i))
+        yield _tree(
+            shown,
+            roots,
+            label_file=label_file,
+            unpacked=unpacked,
+            taken=tuple(paths),
+            packed=packed,
+            streamed=streams,
+        )
+
+
+def _zip_files(stack: ExitStack, archive: Path) -> dict[str, Packed] | None:
+    """The files of a zip, hidden ones left out; None if it must be unpacked."""
+    if not zipfile.is_zipfile(archive):
+        return None  # extract says what it is instead
+    files = stack.enter_context(open_zip(archive))
+    if any(name.rpartition("/")[2] == "data.mdb" for name in files):
+        return None
+    return {name: file for name, file in files.items() if not _is_hidden(name)}
+
+
+def _is_hidden(name: str) -> bool:
+    *folders, last = name.split("/")
+    return (
+        any(folder.startswith((".", "__MACOSX")) for folder in folders)
+        or last.startswith(".")
+        or is_unfinished(Path(last))
+    )
+
+
+def _temporary_folder(stack: ExitStack, archives: Sequence[Path], shown: str) -> Path:
+    """A folder for what is unpacked, of this process alone, gone when the stack is closed."""
+    key = hashlib.sha256("\n".join(map(str, archives)).encode()).hexdigest()[:12]
+    folder = home() / "raw" / f".unpacked-{key}"
+    mark = folder.with_name(folder.name + ".lock")
+    stack.enter_context(lock(mark, what=f"the unpacked copy of {shown}"))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)  # left by a killed process
+    return folder
