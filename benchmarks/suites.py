@@ -64,6 +64,61 @@ SUITES: dict[str, Suite] = {
         note="Characters partly erased, heavily (HOST) and weakly (WOST); 2,416 words each.",
         stand_in="rendered-occluded",
     ),
+    "handwritten": Suite(
+        title="Handwritten words",
+        splits=("iam/test", "cvl/test"),
+        note="English, and a little German without its umlauts; IAM by the official line split.",
+        stand_in="rendered-handwritten",
+    ),
+    "union14m": Suite(
+        title="Union14M-Benchmark",
+        splits=(
+            "union14m_curve/test",
+            "union14m_multi_oriented/test",
+            "union14m_artistic/test",
+            "union14m_contextless/test",
+            "union14m_salient/test",
+            "union14m_multi_words/test",
+            "union14m_general/test",
+        ),
+        # 2426 + 1369 + 900 + 779 + 1585 + 829
+        note="7,888 words of one difficulty each and a large general set; papers print the mean of "
+        "the seven without weights.",
+        stand_in="rendered",
+    ),
+    "dig": Suite(
+        title="Eleven sets of DiG",
+        splits=(
+            *_REGULAR,
+            *_IRREGULAR,
+            "cocotext_9896/test",
+            "ctw1500_1572/test",
+            "totaltext_2201/test",
+            "host/test",
+            "wost/test",
+        ),
+        # 3000 + 647 + 857 + 1811 + 645 + 288 + 9896 + 1572 + 2201 + 2416 + 2416
+        note="25,749 words. DiG's printed average weighs each set by its size; it is met with the 857 "
+        "of IC13 and not with the 1,015.",
+        stand_in="rendered",
+    ),
+    "parseq": Suite(
+        title="Nine sets of PARSeq",
+        splits=(
+            "iiit5k/test",
+            "svt/test",
+            "ic13_1015/test",
+            "ic15_2077/test",
+            "svtp/test",
+            "cute80/test",
+            "art/test",
+            "cocotext_9825/test",
+            "uber/test",
+        ),
+        # 3000 + 647 + 1015 + 2077 + 645 + 288 + 35149 + 9825 + 80551
+        note="133,197 words: common-full, and three larger sets that are reported beside it.",
+        stand_in="rendered",
+    ),
     "rendered": Suite(
         title="Rendered text",
         splits=(
@@ -86,6 +141,9 @@ SUITES: dict[str, Suite] = {
         title="Rendered occluded text",
         splits=("rendered_occluded_heavy/test", "rendered_occluded_weak/test"),
         rendered=True,
+    ),
+    "rendered-handwritten": Suite(
+        title="Rendered handwriting", splits=("rendered_handwritten/test",), rendered=True
     ),
     "rendered-demo": Suite(
         title="Rendered words, the demo's",

@@ -67,17 +67,18 @@ class Packed:
     def __str__(self) -> str:
         return f"{self.archive}: {self.name}"
 
+    def open(self, mode: str = "rb") -> IO[bytes]:
+        """It as a file to read, in bytes whatever the mode; damage raises zlib's or zipfile's errors."""
+        return self._open()
+
     def read_bytes(self) -> bytes:
         """Its bytes.
 
         Raises:
             StrbenchError: the archive is damaged here, or holds more than it declares.
         """
-        try:
-            with self._open() as file:
-                data = file.read(self.size + 1)
-        except _DAMAGED as error:
-            raise _fault(self.archive, f"member {self.name!r} is damaged ({error})") from error
+        with _damage_told(self.archive, f"member {self.name!r} is damaged"), self.open() as file:
+            data = file.read(self.size + 1)
         if len(data) != self.size:
             raise _fault(
                 self.archive,
@@ -98,11 +99,9 @@ def open_zip(archive: Path, *, limits: Limits | None = None) -> Iterator[dict[st
     """
     limits = limits or Limits()
     with ExitStack() as stack:
-        try:
+        with _damage_told(archive):
             members = stack.enter_context(_members(archive))
             files, links = _index(archive, members, limits)
-        except _DAMAGED as error:
-            raise _fault(archive, f"truncated or damaged ({error})") from error
         for name in links:
             target = _follow(archive, name, links, files)
             files[name] = files[target]
@@ -144,18 +143,15 @@ def stream(archive: Path, *, limits: Limits | None = None) -> Iterator[Packed]:
     packed = archive.stat().st_size
     ceiling = _ceiling(packed, limits)
     total = 0
-    try:
-        with _members(archive) as members:
-            for count, member in enumerate(members, 1):
-                if count > limits.members:
-                    raise _fault(archive, f"holds more than {limits.members} members")
-                total += member.size
-                if total > ceiling:
-                    raise _bomb(archive, member.name, total, packed)
-                if member.open is not None:
-                    yield Packed(archive, member.name, member.size, member.open)
-    except _DAMAGED as error:
-        raise _fault(archive, f"truncated or damaged ({error or type(error).__name__})") from error
+    with _damage_told(archive), _members(archive) as members:
+        for count, member in enumerate(members, 1):
+            if count > limits.members:
+                raise _fault(archive, f"holds more than {limits.members} members")
+            total += member.size
+            if total > ceiling:
+                raise _bomb(archive, member.name, total, packed)
+            if member.open is not None:
+                yield Packed(archive, member.name, member.size, member.open)
 
 
 def extract(archive: Path, directory: Path, *, limits: Limits | None = None) -> Path:
@@ -172,7 +168,8 @@ def extract(archive: Path, directory: Path, *, limits: Limits | None = None) -> 
     directory.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        _extract_into(archive, temporary, limits)
+        with _damage_told(archive), _members(archive) as members:
+            _write_members(archive, members, temporary, limits)
         temporary.chmod(0o755)
         temporary.rename(directory)
     except OSError as error:
@@ -196,21 +193,23 @@ _DAMAGED = (
 )
 
 
+@contextmanager
+def _damage_told(archive: Path, what: str = "truncated or damaged") -> Iterator[None]:
+    """Turns what the readers of archives raise on bad bytes into an error that names the archive."""
+    try:
+        yield
+    except _DAMAGED as error:
+        raise _fault(archive, f"{what} ({error or type(error).__name__})") from error
+    except OSError as error:
+        # bz2 raises one without a number; an offset before the start of the file is EINVAL.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise _fault(archive, f"{what} ({error})") from error
+
+
 def _fault(archive: Path, what: str, hint: str = "") -> StrbenchError:
     hint = hint or "Do not use this file; fetch the archive again from its official source."
     return StrbenchError(f"{archive}: {what}.", hint=hint, exit_code=DATA)
-
-
-def _extract_into(archive: Path, folder: Path, limits: Limits) -> None:
-    try:
-        with _members(archive) as members:
-            _write_members(archive, members, folder, limits)
-    except _DAMAGED as error:
-        raise _fault(archive, f"truncated or damaged ({error or type(error).__name__})") from error
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise _fault(archive, f"damaged ({error})") from error  # bz2 says so
 
 
 def _write_members(archive: Path, members: Iterator[_Member], folder: Path, limits: Limits) -> None:
@@ -387,7 +386,9 @@ def _zip_members(archive: Path, bundle: zipfile.ZipFile) -> Iterator[_Member]:
 
 
 def _tar_members(archive: Path, bundle: tarfile.TarFile, plain: _Watched) -> Iterator[_Member]:
-    for info in bundle:
+    while (info := bundle.next()) is not None:
+        # tarfile keeps every member, which is 4 GB for MJSynth's 9 million
+        bundle.members.clear()  # type: ignore[attr-defined]
         if info.isdir() and info.name.strip("./") == "":
             continue
         name = _clean(archive, info.name)

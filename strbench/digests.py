@@ -113,7 +113,7 @@ def checked_chunks(
         return
     rest = chain(ahead, source)
     pending: deque[tuple[list[Sample], Future[tuple[list[int], list[str]]]]] = deque()
-    with _pool(workers) as pool:
+    with worker_pool(workers) as pool:
         try:
             while True:
                 while len(pending) <= 2 * workers and (chunk := next(rest, [])):
@@ -127,7 +127,7 @@ def checked_chunks(
                 future.cancel()
 
 
-def _pool(workers: int) -> Executor:
+def worker_pool(workers: int) -> Executor:
     """Processes where forking is safe and cheap, threads elsewhere.
 
     Threads spend much of a small crop's time handing the interpreter lock to each other: packing 5,000

@@ -101,6 +101,11 @@ def transaction_number(folder: Path) -> int:
     return int(_environment(folder, refresh=True).info()["last_txnid"])
 
 
+def count_keys(folder: Path) -> int:
+    """How many keys the LMDB in ``folder`` has."""
+    return int(_environment(folder).stat()["entries"])
+
+
 def count_samples(folder: Path) -> int:
     """What ``num-samples`` of the LMDB in ``folder`` says.
 

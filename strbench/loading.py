@@ -31,7 +31,7 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 # What Pillow's readers raise on damaged files: the first five were met on mutated files of each
 # format, the others are what their parsing can meet.
-_DAMAGED = (
+DAMAGED = (
     OSError,
     ValueError,
     SyntaxError,
@@ -74,7 +74,7 @@ def decode(data: bytes) -> Pixels:
                 raise ValueError("32 bits a pixel; expected 1, 8 or 16 a channel")
             # convert copies RGB images too, which are most of all.
             return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    except _DAMAGED as error:
+    except DAMAGED as error:
         reason = str(error).split(" <_io")[0] or type(error).__name__
         raise StrbenchError(f"not a readable image ({reason})", exit_code=DATA) from error
 

@@ -122,7 +122,7 @@ def make_plan(
             if split.manifest.labels == "none":
                 raise StrbenchError(
                     f"{split.name} has no labels, and {entry} is trained on labels.",
-                    hint=f"Labelled splits at hand: {', '.join(prepared_splits())}",
+                    hint="See: strbench list datasets",
                 )
     if run_name is not None and (Path(run_name).name != run_name or run_name.startswith(".")):
         raise StrbenchError(

@@ -17,7 +17,7 @@ from strbench.errors import DATA, StrbenchError
 from strbench.home import home
 from strbench.lmdb_files import read_key, transaction_number
 from strbench.regions import regions_from_json
-from strbench.types import Region, Sample
+from strbench.types import Region, Sample, Task
 
 SPEC_VERSION = 1
 
@@ -98,13 +98,15 @@ class Split:
     @cached_property
     def ids(self) -> list[str]:
         """The n sample ids in stored order."""
+        return [self._id(i) for i in range(self.n)]
+
+    def _id(self, index: int) -> str:
         if self.manifest.ids == "index":
-            return [f"{i:09d}" for i in range(1, self.n + 1)]
-        ids = self._texts("id")
-        missing = [i + 1 for i, value in enumerate(ids) if value is None]
-        if missing:
-            raise self._damaged(f"id-{missing[0]:09d} is missing")
-        return [value for value in ids if value is not None]
+            return f"{index + 1:09d}"
+        id_ = self._text("id", index)
+        if id_ is None:
+            raise self._damaged(f"id-{index + 1:09d} is missing")
+        return id_
 
     @cached_property
     def labels(self) -> list[str | None]:
@@ -161,18 +163,16 @@ class Split:
         return None if self.manifest.labels == "none" else self._text("label", index)
 
     def samples(self) -> Iterator[Sample]:
-        """Every sample in stored order."""
+        """Every sample in stored order, read one at a time."""
         task = self.manifest.task
         # Masks and pairs may come with regions too; what the first sample has, all have.
         has_regions = task == "detection" or self._text("regions", 0) is not None
-        for i, (id_, label, group) in enumerate(
-            zip(self.ids, self.labels, self.groups, strict=True)
-        ):
+        for i in range(self.n):
             yield Sample(
-                id_,
+                self._id(i),
                 self.image(i),
-                label,
-                group,
+                self.label(i),
+                self._text("group", i),
                 self.regions(i) if has_regions else None,
                 self.low(i) if task == "super-resolution" else None,
                 self.mask(i) if task == "segmentation" else None,
@@ -291,11 +291,12 @@ def split_directory(name: str, *, root: Path | None = None) -> Path:
     return (root or home() / "data") / dataset / split
 
 
-def find_split(name: str, *, root: Path | None = None) -> Split:
+def find_split(name: str, *, root: Path | None = None, task: Task | None = None) -> Split:
     """The prepared split ``dataset/split`` under the home folder.
 
     Raises:
-        StrbenchError: it is not there; the hint says how to bring it.
+        StrbenchError: it is not there, and the hint says how to bring it; or it is of another task
+            than the wanted one.
     """
     directory = split_directory(name, root=root)
     if not (directory / "manifest.json").is_file():
@@ -303,7 +304,19 @@ def find_split(name: str, *, root: Path | None = None) -> Split:
             f"The split {name} is not prepared (nothing at {directory}).",
             hint=f"strbench data fetch {name}   or   strbench data import {name} PATH",
         )
-    return open_split(directory)
+    split = open_split(directory)
+    if task is not None:
+        check_task(name, split.manifest.task, task)
+    return split
+
+
+def check_task(name: str, found: str, wanted: Task) -> None:
+    """Raise a StrbenchError where a split is of another task than the wanted one."""
+    if found != wanted:
+        raise StrbenchError(
+            f"{name} is a split of {found}, and {wanted} is wanted here.",
+            hint="See the column task of: strbench list datasets",
+        )
 
 
 def prepared_splits(*, root: Path | None = None) -> list[str]:

@@ -50,7 +50,7 @@ def parse_portions(names: Sequence[str]) -> list[Portion]:
     for text in names:
         name, equals, number = text.partition("=")
         if not equals:
-            rest.append(find_split(name))
+            rest.append(find_split(name, task="recognition"))
             continue
         try:
             fraction = float(number)
@@ -61,7 +61,7 @@ def parse_portions(names: Sequence[str]) -> list[Portion]:
                 f"{text!r}: expected a fraction above 0 and up to 1 after '=', found {number!r}.",
                 hint="For example: --data rendered/train=0.5 --data svt/train",
             )
-        fixed.append(Portion((find_split(name),), fraction))
+        fixed.append(Portion((find_split(name, task="recognition"),), fraction))
     remaining = 1.0 - sum(portion.fraction for portion in fixed)
     if remaining < -1e-9 or (rest and remaining < 1e-9) or (not rest and remaining > 1e-9):
         raise StrbenchError(

@@ -1,4 +1,16 @@
-"""One try at one address: ranged, watched for web pages that pose as files, and cut short safely."""
+"""One try at one address: ranged, watched for web pages that pose as files, and cut short safely.
+
+What the hosts of datasets do, and what follows from it:
+
+- Hugging Face, GitHub releases, Dropbox and Box redirect to an address that is signed for minutes. A
+  download goes on from the first address, never from the signed one.
+- Google Drive asks for consent before large files ("can't scan this file for viruses"); the form of
+  that page is followed once. Where its quota is spent, it answers 200 with a web page.
+- The Robust Reading Competition answers a stranger with a login page, status 200. A web page is
+  never taken for a file, whatever its name and content type.
+- Some servers take no ranges or send no length, and weak ETags (GitHub's raw files) prove nothing:
+  then a part is joined with its rest only where a checksum is known, and otherwise begun anew.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +49,7 @@ class Remote:
     """
 
     file: str  # path below <home>/raw/<id>/, e.g. "svt.zip" or "IC15_1811/data.mdb"
-    urls: tuple[str, ...]  # the same bytes at each; tried in order
+    urls: tuple[str, ...]  # the same bytes at each; tried in order; () where a person must bring it
     sha256: tuple[str, ...] = ()
     md5: tuple[str, ...] = ()
     size: int = 0  # bytes; 0: not known

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 import tarfile
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from strbench import archives
-from strbench.archives import Limits, extract
+from strbench.archives import Limits, extract, open_zip, stream
 from strbench.errors import StrbenchError
 
 FILES = {f"a/{i}.bin": random.Random(i).randbytes(700 * i + i % 3) for i in range(12)}
@@ -207,3 +212,147 @@ def test_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(StrbenchError, match="exists already"):
         extract(archive, tmp_path / "out")
+
+
+# --- archives that are read where they lie -------------------------------------------------------
+
+Reader = Callable[..., dict[str, bytes]]
+
+
+def _opened(archive: Path, limits: Limits | None = None) -> dict[str, bytes]:
+    with open_zip(archive, limits=limits) as files:
+        return {name: file.read_bytes() for name, file in files.items()}
+
+
+def _streamed(archive: Path, limits: Limits | None = None) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in stream(archive, limits=limits)}
+
+
+def _extracted(archive: Path, limits: Limits | None = None) -> dict[str, bytes]:
+    folder = archive.with_name("extracted")
+    try:
+        extract(archive, folder, limits=limits)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+in_place = pytest.mark.parametrize("read", [_opened, _streamed])
+
+
+def _faulty(read: Reader, archive: Path, match: str, limits: Limits | None = None) -> None:
+    with pytest.raises(StrbenchError, match=match) as caught:
+        read(archive, limits)
+    assert archive.name in caught.value.message
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("read", "kind"),
+    [(_opened, "zip"), *((_streamed, kind) for kind in ("zip", "w", "w:gz", "w:bz2", "w:xz"))],
+)
+def test_files_are_read_where_they_lie(tmp_path: Path, read: Reader, kind: str) -> None:
+    archive = tmp_path / "odd-name.dat"
+    members = list(FILES.items())
+    _zip(archive, members) if kind == "zip" else _tar(archive, members, kind)
+    assert read(archive) == FILES
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+@in_place
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "C:/evil", "..\\evil"])
+def test_names_that_leave_are_refused_in_place(tmp_path: Path, read: Reader, name: str) -> None:
+    archive = _zip(tmp_path / "evil.zip", [("fine.txt", b"x"), (name, b"evil")])
+    _faulty(read, archive, "would leave the folder")
+
+
+@in_place
+def test_links_that_leave_are_refused_in_place(tmp_path: Path, read: Reader) -> None:
+    archive = _zip(tmp_path / "a.zip", [("link", b"../../secret")], external_attr=0o120777 << 16)
+    _faulty(read, archive, "points out of the folder")
+
+
+def test_links_inside_are_followed_by_name_and_left_out_of_a_stream(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as bundle:
+        bundle.writestr("b/data.txt", "words")
+        entry = zipfile.ZipInfo("a/link")
+        entry.external_attr = 0o120777 << 16
+        bundle.writestr(entry, "../b/data.txt")
+    assert _opened(tmp_path / "a.zip") == {"b/data.txt": b"words", "a/link": b"words"}
+    assert _streamed(tmp_path / "a.zip") == {"b/data.txt": b"words"}
+
+
+def test_name_that_occurs_twice_is_refused_by_name_and_streamed_as_it_is(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="Duplicate"):
+        archive = _zip(tmp_path / "a.zip", [("a.txt", b"1"), ("a.txt", b"2")])
+    _faulty(_opened, archive, "occurs twice")
+    assert [file.read_bytes() for file in stream(archive)] == [b"1", b"2"]
+
+
+@in_place
+def test_bombs_are_refused_in_place(tmp_path: Path, read: Reader) -> None:
+    archive = _zip(tmp_path / "bomb.zip", [("zeros", bytes(3_000_000)), ("more", b"x")])
+    _faulty(read, archive, "refused as a bomb", Limits(ratio_from=1_000_000))
+    _faulty(read, archive, "more than 1 members", Limits(members=1))
+    assert len(read(archive)) == 2  # small enough for the default limits
+
+
+@in_place
+@pytest.mark.parametrize("declared", [10, 200_000])
+def test_member_of_another_size_than_declared_is_refused(
+    tmp_path: Path, read: Reader, declared: int
+) -> None:
+    archive = _zip(tmp_path / "a.zip", [("a", bytes(100_000))])
+    data = bytearray(archive.read_bytes())
+    at = data.index(b"PK\x01\x02") + 24  # the uncompressed size in the central directory
+    data[at : at + 4] = declared.to_bytes(4, "little")
+    archive.write_bytes(bytes(data))
+    _faulty(read, archive, "damaged|not the .* bytes that it declares")
+
+
+@in_place
+def test_encrypted_members_are_refused_in_place(tmp_path: Path, read: Reader) -> None:
+    archive = _zip(tmp_path / "a.zip", [("a.txt", b"words")])
+    data = bytearray(archive.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # general purpose flag of the central directory
+    archive.write_bytes(bytes(data))
+    _faulty(read, archive, r"'a\.txt' is encrypted")
+
+
+@in_place
+def test_web_page_is_named_in_place(tmp_path: Path, read: Reader) -> None:
+    (tmp_path / "a.zip").write_text("<html><title>Sign in</title></html>")
+    _faulty(read, tmp_path / "a.zip", "web page, probably a login")
+
+
+def _packed(folder: Path) -> dict[str, bytes]:
+    """The same files in every kind of archive, by kind."""
+    members = list(FILES.items())[:4]
+    made = {
+        m: _tar(folder / "a.dat", members, m).read_bytes() for m in ("w", "w:gz", "w:bz2", "w:xz")
+    }
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(folder / "a.dat", "w", method) as bundle:
+            for name, data in members:
+                bundle.writestr(name, data)
+        made[f"zip {method}"] = (folder / "a.dat").read_bytes()
+    return made
+
+
+@given(kind=st.integers(0, 7), changes=st.lists(st.tuples(st.floats(0, 0.999), st.binary(max_size=8)), min_size=1, max_size=4), cut=st.floats(0.01, 2))  # fmt: skip
+@example(kind=2, changes=[(0.5, b"\xff")], cut=1.0)  # a bz2 stream's OSError without a number
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_is_told_or_harmless(
+    tmp_path: Path, kind: int, changes: list[tuple[float, bytes]], cut: float
+) -> None:
+    name, whole = list(_packed(tmp_path).items())[kind]
+    data = bytearray(whole)
+    for place, new in changes:
+        at = int(place * len(data))
+        data[at : at + len(new)] = new
+    archive = tmp_path / "damaged.dat"
+    archive.write_bytes(data[: int(cut * len(data))])
+    for read in (_extracted, _streamed, *[_opened] * name.startswith("zip")):
+        with suppress(StrbenchError):  # any other exception fails the test
+            read(archive, Limits(total=1 << 20))

@@ -134,8 +134,9 @@ def test_list_without_a_word_is_a_short_overview(run: Run) -> None:
 def test_lists_are_tables_and_json(run: Run, what: str) -> None:
     text = run("list", what).out
     rows = json.loads(run("list", what, "--json").out)
+    tables = len({row.get("task") for row in rows})  # one for each task
     assert len([line for line in text.splitlines() if line.startswith("| ")]) == (
-        len(rows) + 2 if rows else 0
+        len(rows) + 2 * tables
     )
     assert "\x1b" not in text
     for row in rows:
@@ -147,11 +148,15 @@ def test_list_of_datasets_says_what_a_user_needs(run: Run) -> None:
     assert rows["cute80/test"] == {
         "name": "cute80/test",
         "n": 288,
+        "regions": None,
+        "ignored": None,
         "task": "recognition",
         "access": "hf direct",
         "licence": "none stated",
         "prepared": "no",
     }
+    totaltext = rows["totaltext_det/test"]
+    assert (totaltext["n"], totaltext["regions"]) == (300, "2215 to 2548")
 
 
 def test_list_of_something_else(run: Run) -> None:

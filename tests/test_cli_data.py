@@ -16,7 +16,7 @@ from strbench.cli.data import app
 from strbench.errors import StrbenchError
 from strbench.store import find_split, prepared_splits, split_directory
 
-VERBS = ("fetch", "draw", "import", "verify", "info", "diff")
+VERBS = ("fetch", "draw", "import", "labels", "verify", "info", "diff")
 
 
 def run(*words: str | Path) -> Any:
@@ -144,13 +144,19 @@ def test_diff_counts_and_examples(tmp_path: Path, home: Path) -> None:
     run("import", "mine/a", folder(tmp_path / "a", {1: "one", 2: "two", 3: "three"}))
     run("import", "mine/b", folder(tmp_path / "b", {1: "one", 2: "Two.", 4: "four"}))
     text = run("diff", "mine/a", "mine/b").stdout
-    assert "| the same image and label | 1 |" in text
-    assert "| 2.png | two | Two. |" in text
+    assert "| the same image, annotated alike | 1 |" in text
+    assert "| 2.png | two | Two. | punctuation or spaces |" in text
     assert "| 4.png | four |" in text
     document = json.loads(run("diff", "mine/a", "mine/b", "--json").stdout)
     assert document["same"] == 1
     assert document["relabelled"] == [
-        {"a": "2.png", "b": "2.png", "label_a": "two", "label_b": "Two."}
+        {
+            "a": "2.png",
+            "b": "2.png",
+            "label_a": "two",
+            "label_b": "Two.",
+            "why": "punctuation or spaces",
+        }
     ]
     assert document["relabelled_after_folding"] == 0
     assert document["only_a"] == [["3.png", "three"]]

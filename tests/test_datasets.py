@@ -580,7 +580,6 @@ def _changed(change: dict[str, bytes | str | None]) -> dict[str, bytes | str]:
         ({"labels.tsv": ""}, "no sample was found"),
         ({"labels.tsv": None, "l.jsonl": '{"filename": "b/1.png", "text": "a"}\n{"x'}, "line 2: not JSON"),
         ({"labels.tsv": None, "l.json": '{"metainfo": {"dataset_type": "TextDetDataset"}, "data_list": []}'}, "TextDetDataset"),
-        ({"labels.tsv": 'b/1.png\t[{"transcription": "A", "points": []}]\n'}, "detection labels"),
     ],
 )  # fmt: skip
 def test_faults_are_named_and_nothing_is_left(

@@ -138,6 +138,14 @@ def test_nothing_is_left_of_a_wrong_source(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("first", "again"), [(3, 4), (3, 255), (255, 256), (0, 1299), (800, 1100)])
+def test_an_id_that_occurs_again_is_named(tmp_path: Path, first: int, again: int) -> None:
+    items = samples(1300)  # samples are packed 256 at a time
+    items[again] = items[again]._replace(id=items[first].id)
+    with pytest.raises(StrbenchError, match=f"'{items[first].id}' occurs twice"):
+        write(tmp_path / "s", items)
+
+
 def test_all_faulty_images_are_named_in_one_error(tmp_path: Path) -> None:
     items = samples(600)
     items[3] = items[3]._replace(image=b"")

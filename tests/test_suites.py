@@ -7,6 +7,7 @@ import re
 import pytest
 
 from strbench import registry
+from strbench.datasets import specs
 
 SUITES = registry.table("suites")
 
@@ -40,9 +41,23 @@ def test_the_six_common_sets_are_the_regular_and_the_irregular_ones() -> None:
     }
 
 
-def test_every_real_split_belongs_to_a_known_dataset() -> None:
-    known = registry.names("datasets")
-    for suite in SUITES.values():
-        for split in suite.splits:
-            dataset = split.partition("/")[0].partition("_")[0]
-            assert dataset in known or dataset in ("host", "wost")  # both parsed from "ost"
+@pytest.mark.parametrize(
+    ("name", "words", "uncounted"),
+    [
+        ("common", 7248, set()),
+        ("common-full", 7672, set()),
+        ("union14m", 7888, {"union14m_general/test"}),
+        ("dig", 25_749, set()),
+        ("parseq", 133_197, set()),
+    ],
+)
+def test_a_note_gives_the_size(name: str, words: int, uncounted: set[str]) -> None:
+    sizes = {split.name: split.n for spec in specs() for split in spec.splits}
+    suite = SUITES[name]
+    assert sum(sizes[split] for split in suite.splits) == words
+    assert {split for split in suite.splits if not sizes[split]} == uncounted
+    assert suite.note.startswith(f"{words:,} words")
+
+
+def test_the_set_of_parseq_begins_with_the_fuller_common_one() -> None:
+    assert SUITES["parseq"].splits[:6] == SUITES["common-full"].splits

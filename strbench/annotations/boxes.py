@@ -17,7 +17,7 @@ text; it is taken away. A text of ``###`` marks a region that is ignored.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from strbench.annotations.rows import fault, make_region, numbers, text_lines, unescape
@@ -26,7 +26,9 @@ from strbench.types import Region
 Layout = Literal["ltrb", "quad", "quad-script", "polygon", "polygon-14"]
 
 _NUMBER = r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*"
-_LTRB = re.compile(rf'^({_NUMBER})[ ,]({_NUMBER})[ ,]({_NUMBER})[ ,]({_NUMBER})[ ,]\s*"(.*)"\s*$')
+LTRB = re.compile(  # a row of that layout
+    rf'^({_NUMBER})[ ,]({_NUMBER})[ ,]({_NUMBER})[ ,]({_NUMBER})[ ,]\s*"(.*)"\s*$'
+)
 _IS_NUMBER = re.compile(rf"{_NUMBER}$")
 
 
@@ -67,11 +69,20 @@ def box(left: float, top: float, right: float, bottom: float) -> tuple[float, ..
     return (left, top, right, top, right, bottom, left, bottom)
 
 
+def count_numbers(fields: Sequence[str]) -> int:
+    """How many of the fields come before the first that is no number.
+
+    >>> count_numbers(["12", " 7.5", "EXIT", "3"])
+    2
+    """
+    return next((i for i, field in enumerate(fields) if not _IS_NUMBER.match(field)), len(fields))
+
+
 _Row = tuple[tuple[float, ...], str | None, str]  # coordinates, text, script
 
 
 def _ltrb(line: str, where: str) -> _Row:
-    match = _LTRB.match(line)
+    match = LTRB.match(line)
     if not match:
         raise fault(f'{where}: expected left, top, right, bottom, "text", found {line[:60]!r}.')
     return numbers(match.groups()[:4], where), unescape(match[5]), ""
@@ -90,7 +101,7 @@ def _fixed(n: int, *, has_script: bool = False) -> Callable[[str, str], _Row]:
 
 def _polygon(line: str, where: str) -> _Row:
     fields = line.split(",")
-    n = next((i for i, field in enumerate(fields) if not _IS_NUMBER.match(field)), len(fields))
+    n = count_numbers(fields)
     n -= n % 2
     text = ",".join(fields[n:]) if n < len(fields) else None
     return numbers(fields[:n], where), text, ""

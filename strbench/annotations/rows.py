@@ -74,6 +74,15 @@ def numbers(fields: Sequence[object], where: str) -> tuple[float, ...]:
     return tuple(values)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: JSON can spell half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def make_region(
     flat: Sequence[float],
     text: str | None,
@@ -92,8 +101,12 @@ def make_region(
     An ignored region may have one vertex or two: a packaging of Total-Text has such a row.
 
     Raises:
-        StrbenchError: an odd number of coordinates, or fewer than three vertices.
+        StrbenchError: an odd number of coordinates, fewer than three vertices, or a text that is no
+            Unicode (JSON can spell half a surrogate pair).
     """
+    for value in (text or "", *(tags or {}).values()):
+        if not is_unicode(value):
+            raise fault(f"{where}: {value[:40]!r} holds half a surrogate pair.")
     if len(flat) % 2 or len(flat) < (2 if ignored else 6):
         raise fault(
             f"{where}: expected x and y of three or more vertices, found {len(flat)} coordinates."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from strbench.cli.console import print_json, print_table
 from strbench.cli.options import Json
 from strbench.cli.show import print_fields
 from strbench.errors import StrbenchError, unknown_name
+
+if TYPE_CHECKING:
+    from strbench.datasets import SplitSpec
 
 _WIDE = 60  # characters of names that a line of the overview shows
 
@@ -44,18 +47,30 @@ def list_entries(
         found = {shelf: rows() for shelf, rows in _ROWS.items() if what in (None, shelf)}
         print_json(found[what] if what else found)
     elif what:
-        rows = _ROWS[what]()
-        title = what
-        if len(tasks := {row["task"] for row in rows if "task" in row}) == 1:  # no column for one
-            title = f"{what}: {tasks.pop()}"
-            rows = [{key: value for key, value in row.items() if key != "task"} for row in rows]
-        print_table(rows, title=title, empty=_EMPTY.get(what, "none"))
+        _print_shelf(what, _ROWS[what]())
     else:
         names = {shelf: [row["name"] for row in rows()] for shelf, rows in _ROWS.items()}
         names["datasets"] = registry.names("datasets")  # the list has a row per split
         overview = [_overview(shelf, known) for shelf, known in names.items()]
         print_table(overview, title="What strbench knows")
         print("Look closer: strbench list datasets   |   strbench show dig")
+
+
+def _print_shelf(what: str, rows: list[dict[str, Any]]) -> None:
+    """The rows as a table, or as one a task where they have a task."""
+    tasks = dict.fromkeys(row["task"] for row in rows if "task" in row)
+    for task in tasks:
+        of_task = [row for row in rows if row["task"] == task]
+        # a column that says nothing of any of them is left out
+        shown = [
+            k for k in of_task[0] if k != "task" and any(row[k] is not None for row in of_task)
+        ]
+        table = [{key: row[key] for key in shown} for row in of_task]
+        print_table(table, title=f"{what}: {task} ({len(table)})")
+    if not tasks:
+        print_table(rows, title=what, empty=_EMPTY.get(what, "none"))
+    if what == "datasets":
+        print("Look closer: strbench data info NAME   |   bring one: strbench data fetch NAME")
 
 
 def _overview(shelf: str, names: list[str]) -> dict[str, Any]:
@@ -100,14 +115,16 @@ def _engines() -> list[dict[str, Any]]:
 def _datasets() -> list[dict[str, Any]]:
     from strbench.datasets import catalogue, specs
 
-    spec_of = {split.name: spec for spec in specs() for split in spec.splits}
+    of_split = {split.name: (spec, split) for spec in specs() for split in spec.splits}
     rows = []
     for row in catalogue():
-        spec = spec_of[row["name"]]
+        spec, split = of_split[row["name"]]
         rows.append(
             {
                 "name": row["name"],
-                "n": row["n"],
+                "n": row["n"] or None,  # no exact count is known
+                "regions": _counted(split, "regions"),
+                "ignored": _counted(split, "ignored"),
                 "task": spec.task,
                 "access": row["access"],
                 "licence": _short(spec.licence),
@@ -117,9 +134,17 @@ def _datasets() -> list[dict[str, Any]]:
     return rows
 
 
+def _counted(split: SplitSpec, what: str) -> int | str | None:
+    """A figure of a split; "a to b" where its label variants differ, None where none is known."""
+    found = sorted({counts[what] for counts in split.counts.values() if what in counts})
+    if len(found) > 1:
+        return f"{found[0]} to {found[-1]}"
+    return found[0] if found else None
+
+
 def _short(licence: str) -> str:
     """The licence without who and where; `strbench data info` has the whole sentence."""
-    for end in (" (", ",", " by the authors", " of the Robust"):
+    for end in (" (", ",", ";", " by the authors", " of the Robust"):
         licence = licence.partition(end)[0]
     return licence
 

@@ -1,4 +1,4 @@
-"""data: fetch, draw and import, and with inspection.py verify, info and diff, of the splits that everything else reads."""
+"""data: fetch, draw and import; beside it lie cropping, surveying and inspection of what there is."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from strbench.cli.console import Progress, print_json, print_table, say
+from strbench.cli.cropping import crop
 from strbench.cli.help import DATA, OUTPUT, Verb, Verbs
 from strbench.cli.inspection import diff, info, split_row, verify
 from strbench.cli.options import DataDir, Json, dataset_names
+from strbench.cli.overlapping import overlap
+from strbench.cli.surveying import labels as survey_labels
+from strbench.errors import unknown_name
+from strbench.types import Task
 
 if TYPE_CHECKING:
     from strbench.store import Split
+
+_TASKS: tuple[str, ...] = get_args(Task)
 
 app = typer.Typer(
     cls=Verbs,
@@ -185,6 +192,16 @@ def import_(
         str, typer.Option(help="train or test, where NAME does not say.", rich_help_panel=DATA)
     ] = "",
     labels: Labels = "",
+    task: Annotated[
+        str,
+        typer.Option(
+            metavar="TASK",
+            help="Of a split of your own: recognition, detection, super-resolution or segmentation. "
+            "Without it the files decide.",
+            autocompletion=lambda incomplete: [t for t in _TASKS if t.startswith(incomplete)],
+            rich_help_panel=DATA,
+        ),
+    ] = "",
     unlabelled: Annotated[
         bool,
         typer.Option("--unlabelled", help="Images without labels.", rich_help_panel=DATA),
@@ -199,10 +216,12 @@ def import_(
 
     strbench data import ic15_1811/test ./evaluation/IC15_1811
 
-    strbench data import mydata/test ./folder-with-labels.tsv
+    strbench data import mydata/test ./photographs-with-boxes --task detection
     """
     from strbench.datasets import prepare, resolve
 
+    if task and task not in _TASKS:
+        raise unknown_name("task", task, _TASKS, hint="See: strbench data import --help")
     if resolve(name, split=split, own=True).spec is None:
         say(f"{name} is no registered dataset: importing a split of your own")
     made = prepare(
@@ -210,6 +229,7 @@ def import_(
         path,
         split=split,
         labels=labels,
+        task=cast(Task, task) if task else None,
         unlabelled=unlabelled,
         root=data_dir,
         replace=replace,
@@ -217,6 +237,9 @@ def import_(
     _tell(made, as_json)
 
 
+app.command("crop", cls=Verb)(crop)
+app.command("labels", cls=Verb)(survey_labels)
 app.command("verify", cls=Verb)(verify)
 app.command("info", cls=Verb)(info)
 app.command("diff", cls=Verb)(diff)
+app.command("overlap", cls=Verb)(overlap)

@@ -15,6 +15,7 @@ from strbench.errors import StrbenchError
 if TYPE_CHECKING:
     from strbench.datasets import Spec
     from strbench.store import Split
+    from strbench.types import Task
 
 
 def split_row(split: Split) -> dict[str, Any]:
@@ -46,6 +47,25 @@ def _prepared(name: str | None, root: Path | None) -> list[Split]:
     return [find_split(split, root=root) for split in wanted]
 
 
+def one_prepared(name: str, root: Path | None, *, task: Task | None = None) -> Split:
+    """The one prepared split that a name means.
+
+    Raises:
+        StrbenchError: none or several are prepared, or it is of another task than the wanted one.
+    """
+    from strbench.splits import check_task
+
+    found = _prepared(name, root)
+    if len(found) > 1:
+        raise StrbenchError(
+            f"{name} means several prepared splits: {', '.join(split.name for split in found)}.",
+            hint=f"Name one of them, for example {found[0].name}.",
+        )
+    if task is not None:
+        check_task(found[0].name, found[0].manifest.task, task)
+    return found[0]
+
+
 def verify(
     name: Annotated[
         str | None,
@@ -64,7 +84,7 @@ def verify(
     """
     from strbench.datasets import specs
 
-    sizes = {s.name: s.n for spec in specs() if not spec.make for s in spec.splits}
+    sizes = {s.name: s.n for spec in specs() if not spec.make for s in spec.splits if s.n}
     rows: list[dict[str, Any]] = []
     first: StrbenchError | None = None
     for split in _prepared(name, data_dir):
@@ -128,8 +148,37 @@ def print_dataset(spec: Spec) -> None:
         print_table(rows, title="Sources")
 
 
+def _draw_sheet(name: str, path: Path, samples: int | None, root: Path | None) -> None:
+    from strbench.files import write_atomically
+    from strbench.sheet import sheet_png
+
+    if path.suffix.lower() != ".png":
+        raise StrbenchError(
+            f"{path} does not end in .png, the only format of a sheet.",
+            hint=f"strbench data info {name} --sheet {path.with_suffix('.png')}",
+        )
+    write_atomically(path, sheet_png(one_prepared(name, root), samples=samples))
+    say(f"written: {path}")
+
+
 def info(
     name: Annotated[str, typer.Argument(help="A dataset or split.", autocompletion=dataset_names)],
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Also draw samples of a prepared split, with what is annotated.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many samples the sheet shows; default: 12 to 56 by task.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -137,13 +186,16 @@ def info(
 
     strbench data info ic15
 
-    strbench data info cute80/test --json
+    strbench data info ic15_det/test --sheet ic15.png
     """
     from dataclasses import asdict
 
     from strbench.datasets import resolve
     from strbench.datasets.obtaining import raw_folder
     from strbench.store import prepared_splits
+
+    if sheet is not None:
+        _draw_sheet(name, sheet, samples, data_dir)
 
     ready = prepared_splits(root=data_dir)
     mine = [n for n in ready if n == name or n.startswith(name + "/")]
@@ -189,7 +241,7 @@ def diff(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Show which images two splits share and where their labels differ.
+    """Show which images two splits share, where their annotations differ, and why.
 
     Images are the same where their decoded pixels are.
 
@@ -197,6 +249,7 @@ def diff(
 
     strbench data diff cute80/test mine/test --json
     """
+    from collections import Counter
     from dataclasses import asdict
 
     from strbench.datasets.comparing import diff as compare
@@ -215,18 +268,28 @@ def diff(
         print_json({**asdict(result), "relabelled_after_folding": result.folded()})
         return
     rows = [
-        {"what": "the same image and label", "samples": result.same},
-        {"what": "the same image, another label", "samples": len(result.relabelled)},
-        {"what": "... also in lower case, letters and digits", "samples": result.folded()},
+        {"what": "the same image, annotated alike", "samples": result.same},
+        {"what": "the same image, annotated otherwise", "samples": len(result.relabelled)},
         {"what": f"only in {result.a}", "samples": len(result.only_a)},
         {"what": f"only in {result.b}", "samples": len(result.only_b)},
     ]
+    if pair[0].manifest.task == "recognition":
+        folded = {"what": "... also in lower case, letters and digits", "samples": result.folded()}
+        rows.insert(2, folded)
     print_table(rows, title=f"{result.a} ({result.n_a}) and {result.b} ({result.n_b})")
     shown: list[dict[str, Any]] = [
-        {"id": p.a, result.a: p.label_a, result.b: p.label_b} for p in result.relabelled[:examples]
+        {"id": p.a, result.a: p.label_a, result.b: p.label_b, "differs in": p.why}
+        for p in result.relabelled[:examples]
     ]
+    if result.relabelled:
+        counted = Counter(pair.why for pair in result.relabelled).most_common()
+        print_table([{"differs in": w, "samples": n} for w, n in counted], title="What differs")
     if shown:
-        print_table(shown, title="Another label")
+        print_table(shown, title="Annotated otherwise")
+    for side, why in ((result.a, result.why_only_a), (result.b, result.why_only_b)):
+        if why:
+            rows = [{"reason": reason, "samples": len(ids)} for reason, ids in why.items()]
+            print_table(rows, title=f"Why only in {side}")
     for side, only in ((result.a, result.only_a), (result.b, result.only_b)):
         if only and examples:
             table = [{"id": id_, "label": label} for id_, label in only[:examples]]

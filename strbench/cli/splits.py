@@ -77,6 +77,7 @@ def bring(names: Sequence[str], consent: Consent, *, suite: str | None = None) -
     """
     from strbench.cli.data import ask_on_terminal, show_bytes
     from strbench.datasets import obtain, resolve
+    from strbench.splits import check_task
     from strbench.store import find_split, prepared_splits, split_directory
 
     ready = prepared_splits()
@@ -84,6 +85,9 @@ def bring(names: Sequence[str], consent: Consent, *, suite: str | None = None) -
     for name in missing:
         split_directory(name)  # a misspelt name stops the command before the first download
     targets = {name: resolve(name) for name in missing}
+    for name, target in targets.items():
+        if target.spec is not None:
+            check_task(name, target.spec.task, "recognition")
     ask = ask_on_terminal if sys.stdin.isatty() and sys.stderr.isatty() else None
     failures: dict[str, StrbenchError] = {}
     for name in missing:
@@ -103,7 +107,7 @@ def bring(names: Sequence[str], consent: Consent, *, suite: str | None = None) -
             failures[name] = error
     if failures:
         raise _not_at_hand(failures, consent, suite)
-    return [find_split(name) for name in names]
+    return [find_split(name, task="recognition") for name in names]
 
 
 def _not_at_hand(
@@ -128,7 +132,8 @@ def _not_at_hand(
         source = next((s for s in spec.sources if name in s.splits), None)
         for remote in source.files if source else ():
             target = raw_folder(spec) / remote.file
-            hints.append(f"By hand: bring {remote.urls[0]}\n  as {target}")
+            place = remote.urls[0] if remote.urls else f"{remote.file} ({', '.join(spec.pages)})"
+            hints.append(f"By hand: bring {place}\n  as {target}")
     if len(hints) > 1 or (hints and not flag):
         hints.append(f"  then: {again} --offline{flag}")
     if suite and registry.table("suites")[suite].stand_in:

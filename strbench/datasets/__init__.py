@@ -33,6 +33,8 @@ __all__ = [
     "specs",
 ]
 
+# How a source is reached: over plain http(s); from Hugging Face; from Google Drive, whose quota may be
+# spent; by a person, who registers, logs in or clicks, and drops the files in; or drawn here.
 Access = Literal["direct", "hf", "gdrive", "manual", "made"]
 # Lexicon name ("strong", "weak", "generic", "full") -> sample id -> words; "*" stands for every sample.
 Lexicons = Mapping[str, Mapping[str, Sequence[str]]]
@@ -46,7 +48,9 @@ class SplitSpec:
     n: int  # 0: no source states an exact count, so none is asserted
     about: str
     labels: tuple[str, ...] = ("standard",)  # the label variants in circulation; "none": unlabelled
-    folders: tuple[str, ...] = ()  # names of its LMDB folder in the field's packs
+    # Names of its LMDB folder in the field's packs, with folders above it where a pack uses one name
+    # twice ("validation/1.SVT"); case does not matter.
+    folders: tuple[str, ...] = ()
     # Label variant -> what it holds: "regions", "ignored", "characters". The ground truth of one set
     # of photographs circulates in several versions, and these figures tell which one lies here; a
     # variant that is not named here is taken where no other fits.

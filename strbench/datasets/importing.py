@@ -19,9 +19,11 @@ from strbench.datasets.labels import (
     read_rows,
 )
 from strbench.datasets.pages import Found, find_pages, looks_like_pages
+from strbench.datasets.pairs import find_masks, find_pairs, looks_like_pairs
 from strbench.datasets.tree import Tree, open_tree
 from strbench.errors import DATA, StrbenchError
 from strbench.fetch import file_sha256
+from strbench.lmdb_files import read_key
 from strbench.store import (
     Manifest,
     Split,
@@ -132,8 +134,8 @@ def _official(tree: Tree, spec: Spec) -> bool:
 
 
 def _named_lmdb(tree: Tree, spec: Spec, split: SplitSpec, *, alone: bool) -> _Plan | None:
-    names = {split.name.replace("/", "_").lower(), *(f.lower() for f in split.folders)}
-    fitting = [p for p in tree.lmdbs if p.name.lower() in names]
+    names = tuple(f"/{n.lower()}" for n in (split.name.replace("/", "_"), *split.folders))
+    fitting = [p for p in tree.lmdbs if p.absolute().as_posix().lower().endswith(names)]
     counted = [(p, count_samples(p)) for p in fitting]
     right = [(p, n) for p, n in counted if split.n in (0, n)]
     if len(right) > 1:
@@ -199,7 +201,7 @@ def wrong_count(
 
 def _lmdb_plan(tree: Tree, split: SplitSpec, path: Path, n: int, *, task: Task) -> _Plan:
     is_bare = split.labels == ("none",)
-    reading = _unprepared(split.name, path, n, task, labels="none" if is_bare else "")
+    reading = unprepared(split.name, path, n, task, labels="none" if is_bare else "")
     labels = reading.labels
     bare = [i for i, label in enumerate(labels, 1) if label is None]
     if bare and not is_bare and task == "recognition":
@@ -213,8 +215,8 @@ def _lmdb_plan(tree: Tree, split: SplitSpec, path: Path, n: int, *, task: Task) 
     return _Plan(split.name, layout, n, None, labels, path, task=task)
 
 
-def _unprepared(name: str, path: Path, n: int, task: Task, *, labels: str) -> Split:
-    """An LMDB of the user's, read like a split before it is one."""
+def unprepared(name: str, path: Path, n: int, task: Task, *, labels: str) -> Split:
+    """An LMDB of the user's, to be read like a split before it is one; ids count from 1."""
     dataset, _, part = name.partition("/")
     return Split(
         path,
@@ -258,8 +260,9 @@ def _generic(tree: Tree, spec: Spec, wanted: Sequence[SplitSpec]) -> _Plan:
         )
     if spec.task != "recognition":
         found = _GENERIC[spec.task](tree)
-        split = _by_count(wanted, found.n, tree.shown)
-        return _Plan(split.name, found.layout, found.n, found.samples, None, task=spec.task)
+        name = _by_count(wanted, found.n, tree.shown).name
+        named = (s._replace(id=spec.sample_id(s.id, name)) for s in found.samples)
+        return _Plan(name, found.layout, found.n, named, None, task=spec.task)
     if all(split.labels == ("none",) for split in wanted):
         return _bare_images(tree, _by_count(wanted, len(tree.images), tree.shown).name)
     layout, rows, images = _read_generic(tree, complete=False)
@@ -274,6 +277,8 @@ def _generic(tree: Tree, spec: Spec, wanted: Sequence[SplitSpec]) -> _Plan:
 
 _GENERIC: dict[Task, Callable[[Tree], Found]] = {
     "detection": find_pages,
+    "super-resolution": find_pairs,
+    "segmentation": find_masks,
 }
 
 
@@ -283,16 +288,14 @@ def _bare_images(tree: Tree, name: str) -> _Plan:
 
 
 def _own(tree: Tree, name: str, unlabelled: bool, task: Task | None) -> _Plan:
+    if len(tree.lmdbs) == 1 and not tree.images:
+        return _own_lmdb(tree, name, unlabelled, task)
+    if task is None and looks_like_pairs(tree):
+        task = "super-resolution"
     if task not in (None, "recognition") or (task is None and looks_like_pages(tree)):
         task = task or "detection"
         found = _GENERIC[task](tree)
         return _Plan(name, found.layout, found.n, found.samples, None, task=task)
-    if len(tree.lmdbs) == 1 and not tree.images:
-        path = tree.lmdbs[0]
-        labels = ("none",) if unlabelled else ("custom",)
-        spec = SplitSpec(name=name, n=count_samples(path), about="", labels=labels)
-        plan = _lmdb_plan(tree, spec, path, spec.n, task="recognition")
-        return replace_field(plan, layout=plan.layout + ", labels dropped") if unlabelled else plan
     if unlabelled:
         return _bare_images(tree, name)
     layout, rows, images = _read_generic(tree, complete=True)
@@ -300,6 +303,24 @@ def _own(tree: Tree, name: str, unlabelled: bool, task: Task | None) -> _Plan:
         Sample(image, tree.read(image), row.text) for row, image in zip(rows, images, strict=True)
     )
     return _Plan(name, layout, len(rows), pairs, [row.text for row in rows])
+
+
+def _own_lmdb(tree: Tree, name: str, unlabelled: bool, task: Task | None) -> _Plan:
+    path = tree.lmdbs[0].resolve()
+    told = (t for key, t in _TOLD_BY.items() if read_key(path, b"%s-%09d" % (key, 1)))
+    task = task or next(told, None) or "recognition"
+    labels = ("none",) if unlabelled else ("custom",)
+    spec = SplitSpec(name=name, n=count_samples(path), about="", labels=labels)
+    plan = _lmdb_plan(tree, spec, path, spec.n, task=task)
+    return replace_field(plan, layout=plan.layout + ", labels dropped") if unlabelled else plan
+
+
+# Keys of ``strbench.store`` that only LMDBs of one task have.
+_TOLD_BY: dict[bytes, Task] = {
+    b"image_hr": "super-resolution",
+    b"mask": "segmentation",
+    b"regions": "detection",
+}
 
 
 def _counted(samples: Iterable[Sample], split: SplitSpec, place: str) -> Iterator[Sample]:
@@ -310,16 +331,30 @@ def _counted(samples: Iterable[Sample], split: SplitSpec, place: str) -> Iterato
         raise wrong_count(split, n, place)
 
 
-def _variant_by_counts(split: SplitSpec, place: str) -> Callable[[Mapping[str, int]], str]:
-    """What names the label variant of a split from what was counted in it."""
+def _variant_by_counts(
+    split: SplitSpec, place: str, asked: str
+) -> Callable[[Mapping[str, int]], str]:
+    """What names the label variant of a split from what was counted in it.
+
+    Args:
+        asked: the variant that the user wants; another one is then an error.
+    """
 
     def name(found: Mapping[str, int]) -> str:
-        for variant, expected in split.counts.items():
-            if all(found.get(key, 0) == value for key, value in expected.items()):
-                return variant
-        others = [label for label in split.labels if label not in split.counts]
-        if others:
-            return others[0]
+        fitting = [
+            variant
+            for variant, expected in split.counts.items()
+            if all(found.get(key, 0) == value for key, value in expected.items())
+        ]
+        fitting = fitting or [label for label in split.labels if label not in split.counts]
+        if asked and fitting and asked not in fitting:
+            raise StrbenchError(
+                f"{place}: expected the labels {asked!r} of {split.name}, found {fitting[0]!r}.",
+                hint=f"Leave --labels {asked} out, or bring that ground truth.",
+                exit_code=DATA,
+            )
+        if fitting:
+            return asked or fitting[0]
         known = " or ".join(f"{_spell(v)} ({k})" for k, v in split.counts.items())
         shown = {key: found.get(key, 0) for key in next(iter(split.counts.values()))}
         raise StrbenchError(
@@ -354,7 +389,7 @@ def _write(
     if split is None:
         variant = labels or ("none" if unlabelled else "custom")
     elif split.counts:
-        variant = _variant_by_counts(split, tree.shown)
+        variant = _variant_by_counts(split, tree.shown, labels)
     else:
         texts = plan.labels
         if texts is None and samples is not None and len(split.labels) > 1:

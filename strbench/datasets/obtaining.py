@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from strbench.datasets import Source, Spec, resolve
+from strbench.datasets import Source, Spec, resolve, specs
 from strbench.datasets.importing import import_splits
 from strbench.errors import DATA, StrbenchError
 from strbench.fetch import (
@@ -22,6 +22,9 @@ from strbench.home import home
 from strbench.store import Split, open_split, split_directory
 
 Say = Callable[[str], None]
+
+# Stands for ``advice`` in the hint of an error about one split; the whole request words it once.
+_BY_HAND = "bring it by hand"
 
 
 def obtain_splits(
@@ -58,19 +61,37 @@ def obtain_splits(
         return ready + made
     if missing:
         require_licence(spec.id, spec.licence, accepted=accepted, ask=ask)
-    failures: list[StrbenchError] = []
+    failures: dict[str, StrbenchError] = {}
     for wanted in missing:
         try:
             ready.append(_bring(spec, wanted, offline, source, labels, root, say, progress))
         except StrbenchError as error:
-            failures.append(error)
-            if len(missing) > 1:
-                say(f"{wanted}: {error.message}")
+            failures[wanted] = error
     if failures:
-        last = failures[-1]
-        kept = f" ({len(ready)} of {len(target.splits)} are prepared)" if ready else ""
-        raise StrbenchError(last.message + kept, hint=last.hint, exit_code=last.exit_code)
+        raise _summary(spec, name, failures, f"{len(ready)} of {len(target.splits)}")
     return ready
+
+
+def _summary(
+    spec: Spec, name: str, failures: Mapping[str, StrbenchError], prepared: str
+) -> StrbenchError:
+    """One error for all splits that cannot be had, with one advice on what to bring."""
+    hints = dict.fromkeys(hint for e in failures.values() for hint in e.hint.split("\n") if hint)
+    if _BY_HAND in hints:
+        del hints[_BY_HAND]
+        needy = [wanted for wanted, error in failures.items() if _BY_HAND in error.hint]
+        for source in spec.sources:
+            if set(needy) & set(source.splits):
+                for remote in source.files:
+                    (raw_folder(spec) / remote.file).parent.mkdir(parents=True, exist_ok=True)
+        hints[advice(spec, needy, command=needy[0] if len(needy) == 1 else name)] = None
+    reasons: dict[str, list[str]] = {}
+    for wanted, error in failures.items():
+        reasons.setdefault(error.message, []).append(wanted)
+    told = " ".join(f"{', '.join(names)} cannot be had: {r}" for r, names in reasons.items())
+    kept = "" if prepared.startswith("0") else f" ({prepared} are prepared)"
+    worst = max(error.exit_code for error in failures.values())
+    return StrbenchError(told + kept, hint="\n".join(hints), exit_code=worst)
 
 
 def raw_folder(spec: Spec) -> Path:
@@ -140,7 +161,7 @@ def _bring(
     raw = raw_folder(spec)
     chosen.sort(key=lambda s: not all((raw / r.file).is_file() for r in s.files))
     problems: list[StrbenchError] = []
-    dropped = list(_dropped(spec, raw))
+    dropped = list(_dropped(raw))
     if dropped and not source:
         say(f"{wanted}: looking at what lies in {raw}")
         try:
@@ -149,45 +170,66 @@ def _bring(
             problems.append(error)
     for one in chosen:
         try:
-            if one.access == "manual" and not all((raw / r.file).exists() for r in one.files):
-                raw.mkdir(parents=True, exist_ok=True)
-                raise StrbenchError(f"{one.title} is not for download by a program.")
-            paths, origin = _files(spec, wanted, one, raw, offline, say, progress)
+            _require(one, raw, offline)
+            paths, origin = _files(wanted, one, raw, offline, say, progress)
             return _import(wanted, paths, origin, labels, root)
         except StrbenchError as error:
             say(f"{wanted} from {one.title}: {error.message}")
             problems.append(error)
     raise StrbenchError(
-        f"{wanted} cannot be had: "
-        + (" ".join(dict.fromkeys(p.message for p in problems)) or "no source of it is known."),
-        hint=advice(spec, wanted),
+        " ".join(dict.fromkeys(p.message for p in problems)) or "No source of it is known.",
+        hint="\n".join(dict.fromkeys(p.hint for p in problems if p.hint)) or _BY_HAND,
         exit_code=DATA,
     )
 
 
-def advice(spec: Spec, wanted: str) -> str:
-    """Which files to bring by hand, from where, to which folder, and the command to run then."""
-    raw = raw_folder(spec)
+def advice(spec: Spec, wanted: Iterable[str], *, command: str) -> str:
+    """Which files to bring by hand, from where, to which folder, and the command to run then.
+
+    A line a source, without what lies there already and what the command then fetches by itself;
+    ``command`` is the name to fetch.
+    """
+    splits = list(wanted)
     ways = []
+    flag = " --offline"
     for one in spec.sources:
-        if wanted in one.splits:
-            ways.append(" and ".join(_errand(one, r) for r in one.files))
-    pages = f" (see {', '.join(spec.pages)})" if spec.pages else ""
-    return (
-        f"With a browser bring {', or '.join(ways) or 'the files'}{pages} into {raw}/ and run: "
-        f"strbench data fetch {wanted} --offline"
+        covered = [name for name in splits if name in one.splits]
+        absent = [r for r in one.files if not (raw_folder(spec) / r.file).exists()]
+        asked = [r for r in absent if not r.urls] or absent
+        if covered and asked:
+            scope = f"for {', '.join(covered)}: " if len(covered) < len(splits) else ""
+            place = "" if any(r.urls for r in asked) else f" from {one.title}"
+            ways.append(f"- {scope}{' and '.join(map(_errand, asked))}{place}")
+            flag = flag if asked == absent else ""  # the others are fetched then
+    choice = " the files of one of these lines" if len(ways) > 1 else ""
+    each = " for each split" if len(ways) > 1 and len(splits) > 1 else ""
+    return "\n".join(
+        (
+            f"With a browser bring{choice}{each}:",
+            *ways,
+            *(f"see {page}" for page in spec.pages),
+            f"licence: {spec.licence}",
+            f"into {raw_folder(spec)}/ and run: strbench data fetch {command}{flag}",
+        )
     )
 
 
-def _errand(source: Source, remote: Remote) -> str:
-    """A file to bring: its name, how to know it, and where it is."""
-    known = f" (sha256 {remote.sha256[0]})" if remote.sha256 and not remote.urls else ""
-    return f"{remote.file}{known} from {remote.urls[0] if remote.urls else source.title}"
+def _errand(remote: Remote) -> str:
+    """A file to bring: its name, and where it is or how to know it."""
+    if remote.urls:
+        return f"{remote.file} from {remote.urls[0]}"
+    known = [f"{remote.size / 1e6:.1f} MB"] if remote.size else []
+    known += [f"sha256 {value}" for value in remote.sha256[:1]]
+    known += [f"md5 {value}" for value in remote.md5[:1] if not remote.sha256]
+    known += [remote.note] if remote.note else []
+    return f"{remote.file} ({', '.join(known)})" if known else remote.file
 
 
-def _dropped(spec: Spec, raw: Path) -> Iterator[Path]:
+def _dropped(raw: Path) -> Iterator[Path]:
     """What lies in the raw folder and is not there under the name of a known download."""
-    known = {raw / r.file for s in spec.sources for r in (*s.files, *s.optional)}
+    sharing = [other for other in specs() if raw_folder(other) == raw]
+    sources = [source for other in sharing for source in other.sources]
+    known = {raw / remote.file for s in sources for remote in (*s.files, *s.optional)}
     for path in sorted(raw.rglob("*")):
         inside = path.relative_to(raw).parts
         is_hidden = any(part.startswith(".") for part in inside) or path.name == "lock.mdb"
@@ -195,8 +237,16 @@ def _dropped(spec: Spec, raw: Path) -> Iterator[Path]:
             yield path
 
 
+def _require(source: Source, raw: Path, offline: bool) -> None:
+    """Raises a StrbenchError if a file is absent that may not be downloaded."""
+    absent = [r for r in source.files if not (raw / r.file).exists()]
+    if any(not r.urls for r in absent):
+        raise StrbenchError("files are missing that only a person can bring.", hint=_BY_HAND)
+    if absent and offline:
+        raise StrbenchError("files are missing and --offline forbids to fetch them.", hint=_BY_HAND)
+
+
 def _files(
-    spec: Spec,
     wanted: str,
     source: Source,
     raw: Path,
@@ -217,7 +267,7 @@ def _files(
                 remote,
                 path,
                 offline=offline,
-                by_hand=advice(spec, wanted),
+                by_hand=_BY_HAND,
                 report=progress(remote.file) if progress else None,
             )
         except StrbenchError as error:
@@ -230,7 +280,7 @@ def _files(
         origin.append(
             {
                 "name": remote.file,
-                "url": remote.urls[0],
+                "url": remote.urls[0] if remote.urls else "",
                 "bytes": path.stat().st_size,
                 "sha256": file_sha256(path),
                 "checked": checked,  # against a checksum that others published

@@ -60,8 +60,8 @@ SPEC = Spec(
     ),
     pages=(
         HUB_PAGE,
-        "https://1drv.ms/u/s!AgwG2MwdV23cckOhw2Aj0lquBf3eGzA?e=pcFEth",  # DiG, HOST
-        "https://1drv.ms/u/s!AgwG2MwdV23cckOhxVi_7kppEkFMz2A?e=lKYfUY",  # DiG, WOST
+        "https://1drv.ms/u/s!AgwG2MwdV23ckOhw2Aj0lquBf3eGzA?e=pcFEth",  # DiG, HOST
+        "https://1drv.ms/u/s!AgwG2MwdV23ckOhxVi_7kppEkFMz2A?e=lKYfUY",  # DiG, WOST
     ),
     licence="none stated by the authors (VisionLAN repository; for research)",
     paper="Wang, Xie, Fang, Wang, Zhu, Zhang: From Two to One: A New Scene Text Recognizer with "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from typing import NamedTuple
-from xml.etree import ElementTree
 
+from strbench.annotations.markup import read_tagset
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE
@@ -30,20 +30,13 @@ def read_words(data: bytes, place: str) -> list[Word]:
     """The words of ``train.xml`` or ``test.xml`` in their order, which is that of the standard LMDB.
 
     Raises:
-        StrbenchError: the XML is damaged or a rectangle lacks a number.
+        StrbenchError: as ``read_tagset``.
     """
-    words: list[Word] = []
-    try:
-        for image in ElementTree.fromstring(data).iter("image"):
-            photo = (image.findtext("imageName") or "").strip()
-            for box in image.iter("taggedRectangle"):
-                x, y, width, height = (int(box.attrib[k]) for k in ("x", "y", "width", "height"))
-                words.append(Word(photo, box.findtext("tag") or "", x, y, width, height))
-    except (ElementTree.ParseError, KeyError, ValueError) as error:
-        raise fault(
-            f"{place} is not the XML of SVT ({error!r}).", "Fetch svt.zip again."
-        ) from error
-    return words
+    return [
+        Word(marked.name, region.text or "", *map(int, region.annotated))
+        for marked in read_tagset(data, place)
+        for region in marked.regions
+    ]
 
 
 def crop(photo: bytes, word: Word, place: str) -> bytes:
@@ -100,6 +93,13 @@ def _cut(tree: Tree, words: list[Word], where: dict[str, str]) -> Iterator[Sampl
         yield Sample(f"{word.photo}#{number}", image, word.text, word.photo)
 
 
+ARCHIVE = Remote(
+    file="svt.zip",
+    urls=("http://www.iapr-tc11.org/dataset/SVT/svt.zip",),
+    sha256=("63b3d55e6b6d1e036e2a844a20c034fe3af3c32e4d914d6e0c4a3cd43df3bebf",),
+    md5=("42d19160010d990ae6223b14f45eff88",),
+)
+
 SPEC = Spec(
     id="svt",
     title="SVT, Street View Text",
@@ -141,14 +141,7 @@ SPEC = Spec(
             title="the authors' archive, words cut here",
             access="direct",
             splits=("svt/train", "svt/test"),
-            files=(
-                Remote(
-                    file="svt.zip",
-                    urls=("http://www.iapr-tc11.org/dataset/SVT/svt.zip",),
-                    sha256=("63b3d55e6b6d1e036e2a844a20c034fe3af3c32e4d914d6e0c4a3cd43df3bebf",),
-                    md5=("42d19160010d990ae6223b14f45eff88",),
-                ),
-            ),
+            files=(ARCHIVE,),
         ),
     ),
     pages=("http://www.iapr-tc11.org/mediawiki/index.php/The_Street_View_Text_Dataset", HUB_PAGE),

@@ -192,7 +192,7 @@ def outcomes(sources: Sequence[Source], *, protocol: str | None = None) -> Outco
         StrbenchError: they read different versions of the split, a prediction file is gone or has
             changed since its record was written, or the protocols differ and none is named.
     """
-    split = find_split(sources[0].split)
+    split = find_split(sources[0].split, task="recognition")
     for source in sources:
         if source.fingerprint not in ("", split.fingerprint):
             raise StrbenchError(

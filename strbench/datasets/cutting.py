@@ -1,0 +1,132 @@
+"""Words cut out of photographs as samples of a recognition set."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from strbench.crops import crop as cut_word
+from strbench.errors import StrbenchError
+from strbench.filters import keep as label_of
+from strbench.loading import Pixels, decode
+from strbench.store import Split, split_directory, write_split
+from strbench.types import Region, Sample
+
+Encoding = Literal["png", "jpeg"]
+
+
+@dataclass
+class Cut:
+    """What became of the regions of a detection split."""
+
+    regions: int = 0
+    kept: int = 0  # by the filter
+    words: int = 0  # those of the kept that lie in their photograph
+
+    @property
+    def outside(self) -> int:
+        """Words that the filter kept and the photograph does not show."""
+        return self.kept - self.words
+
+
+def encode_image(pixels: Pixels, encoding: Encoding) -> bytes:
+    """The image as PNG, or as JPEG of quality 95 with all of its colour (4:4:4)."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(pixels)
+    if encoding == "png":
+        image.save(buffer, "PNG")
+    else:
+        image.save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def cut_words(
+    page_id: str,
+    image: bytes,
+    regions: Sequence[Region],
+    *,
+    crop: str,
+    keep: str,
+    encode: Encoding = "png",
+) -> Iterator[Sample]:
+    """A sample for each region that the filter keeps and that lies in the photograph, in order.
+
+    The id is ``PAGE_K`` with K the position among all regions, from 0; the group is the page. A
+    photograph of which no word is kept is not decoded.
+
+    Args:
+        crop: a name of ``strbench.crops.CROPS``.
+        keep: a name of ``strbench.filters.FILTERS``.
+
+    Raises:
+        StrbenchError: an unknown name, or a photograph that cannot be decoded.
+    """
+    labels = [(k, label_of(region, keep)) for k, region in enumerate(regions)]
+    kept = [(k, label) for k, label in labels if label is not None]
+    if not kept:
+        return
+    try:
+        pixels = decode(image)
+    except StrbenchError as error:
+        raise StrbenchError(
+            f"{page_id}: {error.message}", hint=error.hint, exit_code=error.exit_code
+        ) from error
+    for k, label in kept:
+        word = cut_word(pixels, regions[k].polygon, crop)
+        if word is not None:
+            yield Sample(f"{page_id}_{k}", encode_image(word, encode), label, page_id)
+
+
+def cut_split(
+    split: Split,
+    name: str,
+    *,
+    crop: str,
+    keep: str,
+    encode: Encoding = "png",
+    root: Path | None = None,
+    replace: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Split, Cut]:
+    """The words of a detection split as the recognition split ``name``, and what was counted.
+
+    Policy, filter and the fingerprint of the photographs are written to the manifest.
+
+    Args:
+        progress: told of the photographs done, and of all.
+
+    Raises:
+        StrbenchError: as of ``cut_words`` and ``write_split``; the filter keeps nothing.
+    """
+    cut = Cut()
+
+    def words() -> Iterator[Sample]:
+        for i, page_id in enumerate(split.ids):
+            regions = split.regions(i)
+            cut.regions += len(regions)
+            cut.kept += sum(label_of(region, keep) is not None for region in regions)
+            for word in cut_words(
+                page_id, split.image(i), regions, crop=crop, keep=keep, encode=encode
+            ):
+                cut.words += 1
+                yield word
+            progress(i + 1, split.n)
+
+    dataset, _, part = name.partition("/")
+    made = write_split(
+        split_directory(name, root=root),
+        words(),
+        dataset=dataset,
+        split=part,
+        labels="custom",
+        licence=split.manifest.licence,
+        sources=[{"name": split.name, "kind": "split", "fingerprint": split.fingerprint}],
+        notes=[f"words cut from {split.name}, crop {crop}, filter {keep}, as {encode}"],
+        replace=replace,
+    )
+    return made, cut

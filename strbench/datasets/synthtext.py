@@ -1,0 +1,107 @@
+"""SynthText, words: 7.3 million rendered words cut out of 858,750 photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from strbench.annotations.matlab import read_synthtext
+from strbench.annotations.rows import fault
+from strbench.datasets import Remote, Source, Spec, SplitSpec
+from strbench.datasets.cutting import cut_words
+from strbench.datasets.hosts import DRIVE
+from strbench.datasets.tree import Tree
+from strbench.types import Sample
+
+
+def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
+    """Words cut out of the photographs of ``SynthText.zip``, in the order of ``gt.mat``.
+
+    Upright boxes with each side to the nearest whole pixel, clipped to the photograph; labels with
+    their punctuation. Words of a photograph whose words and boxes differ in number are left out.
+    """
+    names = tree.named("gt.mat")
+    if split != "synthtext/train" or not names:
+        return None
+    return _words(tree, names[0])
+
+
+def _words(tree: Tree, gt: str) -> Iterator[Sample]:
+    folder = gt[: -len("gt.mat")]
+    for name, regions in read_synthtext(tree.files[gt]):
+        if folder + name not in tree.files:
+            raise fault(f"{tree.place(gt)}: the photograph {name} is missing.")
+        page = name.rpartition(".")[0]
+        image = tree.read(folder + name)
+        yield from cut_words(page, image, regions, crop="box-round", keep="all", encode="jpeg")
+
+
+SPEC = Spec(
+    id="synthtext",
+    title="SynthText (ST), rendered words",
+    raw="synthtext",
+    splits=(
+        SplitSpec(
+            name="synthtext/train",
+            n=0,
+            about="every word with its punctuation, cut by the rule of ABINet and PARSeq",
+        ),
+        SplitSpec(
+            name="synthtext_clovaai/train",
+            n=5_522_808,
+            about="clovaai's ST: letters and digits only",
+            folders=("st",),
+        ),
+    ),
+    sources=(
+        Source(
+            title="the authors' archive, words cut here",
+            access="direct",
+            splits=("synthtext/train",),
+            files=(
+                Remote(
+                    file="SynthText.zip",
+                    urls=("https://thor.robots.ox.ac.uk/~vgg/data/scenetext/SynthText.zip",),
+                    sha256=("28ab030485ec8df3ed612c568dd71fb2793b9afbfa3a9d9c6e792aef33265bf1",),
+                    md5=("8ae0309c80ff882f9d6ba5ea62cdb556",),
+                ),
+            ),
+        ),
+        Source(
+            title="OpenOCR LMDB",
+            access="gdrive",
+            splits=("synthtext/train",),
+            files=(
+                Remote(file="ST.zip", urls=(DRIVE.format("1T-enqkq6_l2HqrsV3da_h0oJ7CUKu_oc"),)),
+            ),
+        ),
+        Source(
+            title="clovaai's pack",
+            access="manual",
+            splits=("synthtext_clovaai/train",),
+            files=(
+                Remote(
+                    file="data_lmdb_release.zip",
+                    urls=(),
+                    note="https://pan.baidu.com/s/1KSNLv4EY3zFWHpBYlpFCBQ, password rryk",
+                ),
+            ),
+        ),
+    ),
+    pages=(
+        "https://www.robots.ox.ac.uk/~vgg/data/scenetext/",
+        "https://github.com/clovaai/deep-text-recognition-benchmark",
+        "https://academictorrents.com/details/2dba9518166cbd141534cbf381aa3e99a087e83c",
+    ),
+    licence="VGG, University of Oxford: for non-commercial research",
+    paper="Gupta, Vedaldi, Zisserman: Synthetic Data for Text Localisation in Natural Images, CVPR 2016",
+    notes=(
+        "About 7.27 million words are annotated; how many of them lie in their photographs is "
+        "counted here, not asserted. The count of clovaai's ST is the one that MindOCR's "
+        "documentation prints; no rule is published that gives just these words.",
+        "The archive (41 GB) is read where it lies and never unpacked; the list of its files takes "
+        "1.5 GB of memory, gt.mat is read a photograph at a time.",
+        "Crops are written as JPEG of quality 95; lossless they would need four times the disk.",
+    ),
+    drop_in=("SynthText.zip", "gt.mat", "data_lmdb_release.zip"),
+    parse=parse,
+)
