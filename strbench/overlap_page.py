@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from strbench.loading import decode
-from strbench.overlap import CORRELATION, Match, Overlap
+from strbench.overlap import COLOUR, CORRELATION, Match, Overlap
 from strbench.store import Split
 
 _HEIGHT, _WIDTH = 64, 320  # pixels that a thumbnail fits into
@@ -38,7 +38,8 @@ def summary(overlap: Overlap) -> list[dict[str, Any]]:
         ("... with equal pixels", overlap.identical()),
         ("pairs of near-duplicates", len(overlap.matches)),
         ("... with the same label, of those with two", f"{agreeing} of {labelled}"),
-        (f"pairs near by hash, below {CORRELATION} by pixels", overlap.n_refused),
+        ("pairs near by hash that are none by their pixels", overlap.n_refused),
+        ("... of these the same pattern in other colours", overlap.look_alikes),
         (f"blank images of {test}, compared by exact pixels only", overlap.blank_test),
     ]
     if not overlap.is_self:
@@ -65,13 +66,17 @@ def pair_row(overlap: Overlap, match: Match) -> dict[str, Any]:
         "train_label": overlap.train.label(match.train),
         "distance": match.distance,
         "correlation": round(match.correlation, 4),
+        "colour": round(match.colour, 1),
         "identical": match.is_identical,
     }
 
 
 def to_tsv(overlap: Overlap) -> str:
     """Every pair of near-duplicates, a line each, under a header."""
-    columns = ("test", "train", "distance", "correlation", "identical", "test_label", "train_label")
+    columns = (
+        *("test", "train", "distance", "correlation", "colour", "identical"),
+        *("test_label", "train_label"),
+    )
     lines = ["\t".join(columns)]
     for match in overlap.matches:
         row = pair_row(overlap, match)
@@ -94,7 +99,7 @@ def to_html(overlap: Overlap, *, most: int = 200) -> str:
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>",
         f"<style>{_STYLE}</style><h1>{escape(title)}</h1>",
         f"<p><small>Hashes of 64 bits within {overlap.distance} bits, then a correlation of "
-        f"{CORRELATION} or more; {escape(_fingerprint(overlap.train))}, "
+        f"{CORRELATION} or more and mean colours within {COLOUR:g} levels; {escape(_fingerprint(overlap.train))}, "
         f"{escape(_fingerprint(overlap.test))}.</small></p>",
         _table(summary(overlap)),
         "<h2>What this search can find</h2><p>Some 200 images of the test set were changed and "
@@ -130,7 +135,7 @@ def _pairs(overlap: Overlap, title: str, matches: Sequence[Match]) -> str:
         return ""
     head = "".join(
         f"<th>{escape(name)}"
-        for name in (overlap.test.name, overlap.train.name, "bits", "correlation")
+        for name in (overlap.test.name, overlap.train.name, "bits", "correlation", "colour")
     )
     lines = []
     for match in matches:
@@ -141,7 +146,8 @@ def _pairs(overlap: Overlap, title: str, matches: Sequence[Match]) -> str:
             _cell(overlap.test, match.test, row["test_label"], is_other=is_other),
             _cell(overlap.train, match.train, row["train_label"], is_other=is_other),
         )
-        lines.append(f"<tr>{''.join(cells)}<td class=n>{match.distance}<td class=n>{same}")
+        figures = (match.distance, same, f"{match.colour:.0f}")
+        lines.append(f"<tr>{''.join(cells)}{''.join(f'<td class=n>{f}' for f in figures)}")
     return f"<h2>{escape(title)}</h2><table><tr>{head}{''.join(lines)}</table>"
 
 

@@ -315,7 +315,7 @@ def check_task(name: str, found: str, wanted: Task) -> None:
     if found != wanted:
         raise StrbenchError(
             f"{name} is a split of {found}, and {wanted} is wanted here.",
-            hint="See the column task of: strbench list datasets",
+            hint="See: strbench list datasets",
         )
 
 

@@ -21,7 +21,17 @@ from strbench.cli.show import _KINDS, known_names
 from strbench.errors import DEVICE, StrbenchError
 
 VERBS = [*(verb for verbs in _PANELS.values() for verb in verbs), "data fetch", "data import"]
-LISTS = ("methods", "models", "engines", "datasets", "suites", "metrics", "protocols", "runs")
+LISTS = (
+    "methods",
+    "models",
+    "engines",
+    "datasets",
+    "splits",
+    "suites",
+    "metrics",
+    "protocols",
+    "runs",
+)
 HEAVY = (
     "torch", "numpy", "polars", "pandas", "pyarrow", "PIL", "lmdb", "scipy", "shapely", "rapidfuzz",
     "safetensors", "pydantic", "jinja2", "onnxruntime", "cv2", "rapidocr",
@@ -87,7 +97,7 @@ def test_help_imports_nothing_heavy() -> None:
     [
         ("strbench pre", ["pretrain", "predict"]),
         ("strbench eval --suite occ", ["occluded"]),
-        ("strbench show cute", ["cute80", "cute80/test"]),
+        ("strbench show cute80/", ["cute80/test"]),
         ("strbench eval -m tess", ["tesseract"]),
         ("strbench eval --data svtp", ["svtp/test"]),
         ("strbench finetune --from sc", ["scratch"]),
@@ -145,6 +155,23 @@ def test_lists_are_tables_and_json(run: Run, what: str) -> None:
 
 def test_list_of_datasets_says_what_a_user_needs(run: Run) -> None:
     rows = {row["name"]: row for row in json.loads(run("list", "datasets", "--json").out)}
+    assert rows["ic15"] == {
+        "name": "ic15",
+        "task": "recognition",
+        "what": "ICDAR 2015 Incidental Scene Text, words",
+        "splits": "train 4,468 · ic15_1811 1,811 · ic15_2077 2,077",
+        "access": "direct hf",
+        "licence": "CC BY 4.0",
+        "prepared": "no",
+    }
+    assert rows["str_fewer_labels"]["splits"].endswith(" · 20 more")
+    assert {row["licence"] for row in rows.values()} == {
+        "none stated", "research", "CC BY 4.0", "non-commercial", "MIT", "academic", "Apache-2.0"
+    }  # fmt: skip
+
+
+def test_list_of_splits_has_every_count(run: Run) -> None:
+    rows = {row["name"]: row for row in json.loads(run("list", "splits", "--json").out)}
     assert rows["cute80/test"] == {
         "name": "cute80/test",
         "n": 288,

@@ -16,7 +16,7 @@ from strbench.cli.data import app
 from strbench.errors import StrbenchError
 from strbench.store import find_split, prepared_splits, split_directory
 
-VERBS = ("fetch", "draw", "import", "labels", "verify", "info", "diff")
+VERBS = ("fetch", "draw", "import", "labels", "crop", "verify", "info", "diff", "overlap")
 
 
 def run(*words: str | Path) -> Any:

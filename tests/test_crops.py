@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -103,9 +104,7 @@ def test_perspective_turns_a_turned_word_upright() -> None:
     v, u = np.mgrid[0:8, 0:24]
     wanted = np.stack([18 + u * across[0] + v * down[0], 8 + u * across[1] + v * down[1]], axis=2)
     assert np.abs(found[..., :2] - wanted).max() <= 1  # Pillow rounds down
-    middle = [
-        ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in zip(corners, corners[1:], strict=False)
-    ]
+    middle = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairwise(corners)]
     many = (corners[0], middle[0], corners[1], middle[1], *corners[2:])
     same = crop(PHOTO, many, "perspective")
     assert same is not None
@@ -287,6 +286,7 @@ def test_data_crop_lists_every_policy_and_filter(run: Run) -> None:
         assert f"| {name} |" in outcome.out
 
 
+@pytest.mark.slow
 def test_real_word_images_of_icdar_2015_are_box_inclusive(
     home: Path, shared: Path, run: Run
 ) -> None:

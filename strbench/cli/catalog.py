@@ -14,8 +14,9 @@ from strbench.cli.show import print_fields
 from strbench.errors import StrbenchError, unknown_name
 
 if TYPE_CHECKING:
-    from strbench.datasets import SplitSpec
+    from strbench.datasets import Spec, SplitSpec
 
+_MANY = 5  # splits of a dataset that its row names
 _WIDE = 60  # characters of names that a line of the overview shows
 
 
@@ -28,14 +29,14 @@ def list_entries(
         str | None,
         typer.Argument(
             metavar="WHAT",
-            help="methods, models, engines, datasets, suites, metrics, protocols or runs; an "
-            "overview without it.",
+            help="methods, models, engines, datasets, splits, suites, metrics, protocols or runs; "
+            "an overview without it.",
             autocompletion=_shelf_names,
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List methods, models, engines, datasets, suites, metrics, protocols or trained runs.
+    """List methods, models, engines, datasets, splits, suites, metrics, protocols or trained runs.
 
     strbench list datasets
 
@@ -50,7 +51,6 @@ def list_entries(
         _print_shelf(what, _ROWS[what]())
     else:
         names = {shelf: [row["name"] for row in rows()] for shelf, rows in _ROWS.items()}
-        names["datasets"] = registry.names("datasets")  # the list has a row per split
         overview = [_overview(shelf, known) for shelf, known in names.items()]
         print_table(overview, title="What strbench knows")
         print("Look closer: strbench list datasets   |   strbench show dig")
@@ -70,7 +70,8 @@ def _print_shelf(what: str, rows: list[dict[str, Any]]) -> None:
     if not tasks:
         print_table(rows, title=what, empty=_EMPTY.get(what, "none"))
     if what == "datasets":
-        print("Look closer: strbench data info NAME   |   bring one: strbench data fetch NAME")
+        print("Look closer: strbench data info NAME   |   all counts: strbench list splits")
+        print("Bring one: strbench data fetch NAME")
 
 
 def _overview(shelf: str, names: list[str]) -> dict[str, Any]:
@@ -115,6 +116,41 @@ def _engines() -> list[dict[str, Any]]:
 def _datasets() -> list[dict[str, Any]]:
     from strbench.datasets import catalogue, specs
 
+    state = {row["name"]: row for row in catalogue()}
+    rows = []
+    for spec in specs():
+        mine = [state[split.name] for split in spec.splits]
+        ready = sum(row["prepared"] == "yes" for row in mine)
+        rows.append(
+            {
+                "name": spec.id,
+                "task": spec.task,
+                "what": spec.title,
+                "splits": _named_counts(spec),
+                "access": " ".join(
+                    dict.fromkeys(word for r in mine for word in r["access"].split())
+                ),
+                "licence": _terms(spec.licence),
+                "prepared": {0: "no", len(mine): "yes"}.get(ready, f"{ready} of {len(mine)}"),
+            }
+        )
+    return rows
+
+
+def _named_counts(spec: Spec) -> str:
+    """The splits with their sizes, e.g. "train 4,468 · ic15_1811 1,811"; the first of many."""
+    told = []
+    for split in spec.splits:
+        dataset, _, part = split.name.partition("/")
+        name = part if dataset == spec.id else dataset if part == "test" else split.name
+        told.append(f"{name} {split.n:,}" if split.n else name)
+    more = [f"{len(told) - _MANY} more"] if len(told) > _MANY + 1 else []
+    return " · ".join([*told[: _MANY if more else None], *more])
+
+
+def _splits() -> list[dict[str, Any]]:
+    from strbench.datasets import catalogue, specs
+
     of_split = {split.name: (spec, split) for spec in specs() for split in spec.splits}
     rows = []
     for row in catalogue():
@@ -127,7 +163,7 @@ def _datasets() -> list[dict[str, Any]]:
                 "ignored": _counted(split, "ignored"),
                 "task": spec.task,
                 "access": row["access"],
-                "licence": _short(spec.licence),
+                "licence": _terms(spec.licence),
                 "prepared": row["prepared"] or "no",
             }
         )
@@ -142,11 +178,12 @@ def _counted(split: SplitSpec, what: str) -> int | str | None:
     return found[0] if found else None
 
 
-def _short(licence: str) -> str:
-    """The licence without who and where; `strbench data info` has the whole sentence."""
-    for end in (" (", ",", ";", " by the authors", " of the Robust"):
-        licence = licence.partition(end)[0]
-    return licence
+def _terms(licence: str) -> str:
+    """A licence in two words; `strbench data info` has the whole sentence."""
+    words = ("CC BY 4.0", "Apache-2.0", "MIT", "non-commercial", "academic", "research")
+    if licence.startswith(("none", "not known")):
+        return "none stated"
+    return next((word for word in words if word in licence), "see its page")
 
 
 def _suites() -> list[dict[str, Any]]:
@@ -193,6 +230,7 @@ _ROWS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "models": lambda: _cards("models"),
     "engines": _engines,
     "datasets": _datasets,
+    "splits": _splits,
     "suites": _suites,
     "metrics": _metrics,
     "protocols": _protocols,

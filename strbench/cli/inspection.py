@@ -129,7 +129,7 @@ def print_dataset(spec: Spec) -> None:
         print(f"- {note}")
     print()
     rows: list[dict[str, Any]] = [
-        {"split": s.name, "n": s.n, "labels": " or ".join(s.labels), "about": s.about}
+        {"split": s.name, "n": s.n or "", "labels": " or ".join(s.labels), "about": s.about}
         for s in spec.splits
     ]
     print_table(rows, title="Splits")

@@ -2,6 +2,9 @@
 
 A name on the command line is a dataset (``ic15``: all its splits), a dataset id (``ic15_2077``) or a
 split (``ic15_2077/test``). ``prepare`` turns files that the user has into splits of the store.
+
+Completion and every list load all of these files, so what needs NumPy or Pillow is imported where it
+is used: inside ``parse``.
 """
 
 from __future__ import annotations

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from strbench.annotations.coco import read_cocotext
-from strbench.annotations.label_images import WEAK_VALUES
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.cocotext_det import TRAIN2014
-from strbench.datasets.pairs import check_twins, level_reader, masked_samples
 from strbench.datasets.tree import Tree, natural
 from strbench.types import Sample
 
@@ -23,6 +21,9 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     ``cocotext.v2.json`` says which photographs are of the training set and which of the validation
     set; all of them lie in COCO's train2014.
     """
+    from strbench.annotations.label_images import WEAK_VALUES
+    from strbench.datasets.pairs import check_twins, level_reader, masked_samples
+
     masks: dict[str, str] = {}
     images: dict[str, str] = {}
     for name in tree.images:

@@ -6,16 +6,15 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from PIL import Image
-
-from strbench.crops import crop as cut_word
 from strbench.errors import StrbenchError
 from strbench.filters import keep as label_of
-from strbench.loading import Pixels, decode
-from strbench.store import Split, split_directory, write_split
 from strbench.types import Region, Sample
+
+if TYPE_CHECKING:
+    from strbench.loading import Pixels
+    from strbench.store import Split
 
 Encoding = Literal["png", "jpeg"]
 
@@ -36,6 +35,8 @@ class Cut:
 
 def encode_image(pixels: Pixels, encoding: Encoding) -> bytes:
     """The image as PNG, or as JPEG of quality 95 with all of its colour (4:4:4)."""
+    from PIL import Image
+
     buffer = io.BytesIO()
     image = Image.fromarray(pixels)
     if encoding == "png":
@@ -66,6 +67,9 @@ def cut_words(
     Raises:
         StrbenchError: an unknown name, or a photograph that cannot be decoded.
     """
+    from strbench.crops import crop as cut_word
+    from strbench.loading import decode
+
     labels = [(k, label_of(region, keep)) for k, region in enumerate(regions)]
     kept = [(k, label) for k, label in labels if label is not None]
     if not kept:
@@ -103,6 +107,8 @@ def cut_split(
     Raises:
         StrbenchError: as of ``cut_words`` and ``write_split``; the filter keeps nothing.
     """
+    from strbench.store import split_directory, write_split
+
     cut = Cut()
 
     def words() -> Iterator[Sample]:

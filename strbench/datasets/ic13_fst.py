@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from strbench.annotations.character_masks import read_characters, read_colour_mask, words
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.hosts import RRC
 from strbench.datasets.pages import numbered
-from strbench.datasets.pairs import check_twins
 from strbench.datasets.tree import Tree
-from strbench.masks import encode_mask
 from strbench.types import Sample
 
 _N = {"ic13_fst/train": 229, "ic13_fst/test": 233}
@@ -23,6 +20,8 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     Where no photograph comes with its list of characters, all that is not white is text and there
     are no regions.
     """
+    from strbench.datasets.pairs import check_twins
+
     n = _N[split]
     images = numbered(tree, rf"{_STEM}\.(?:jpg|jpeg|png)", n, split=split)
     masks = numbered(tree, rf"(?=gt_|.*_gt\.)(?:gt_)?{_STEM}(?:_gt)?\.(?:bmp|png)", n, split=split)
@@ -31,6 +30,8 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     texts = _texts(tree, masks, n, split)
     check_twins(tree, images, masks, "photographs without a mask")
     check_twins(tree, masks, images, "masks without a photograph")
+    if texts:
+        check_twins(tree, masks, texts, "masks without a list of characters")
     return _samples(tree, images, masks, texts)
 
 
@@ -38,15 +39,15 @@ def _texts(tree: Tree, masks: Mapping[str, str], n: int, split: str) -> Mapping[
     """Key -> list of characters: beside the masks under their names, or in a folder of its own."""
     names = {key: mask.rpartition(".")[0] + ".txt" for key, mask in masks.items()}
     texts = {key: name for key, name in names.items() if name in tree.files}
-    texts = texts or numbered(tree, rf"{_STEM}_gt\.txt", n, split=split) or {}
-    if texts:
-        check_twins(tree, masks, texts, "masks without a list of characters")
-    return texts
+    return texts or numbered(tree, rf"{_STEM}_gt\.txt", n, split=split) or {}
 
 
 def _samples(
     tree: Tree, images: Mapping[str, str], masks: Mapping[str, str], texts: Mapping[str, str]
 ) -> Iterator[Sample]:
+    from strbench.annotations.character_masks import read_characters, read_colour_mask, words
+    from strbench.masks import encode_mask
+
     for key, mask in masks.items():
         characters = regions = None
         if texts:

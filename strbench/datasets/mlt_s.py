@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from strbench.annotations.label_images import WEAK_VALUES
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.mlt17 import TRAIN_IMAGES, VAL_IMAGES
-from strbench.datasets.pairs import level_reader, masked_samples
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
 
@@ -22,6 +20,9 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     Training and validation set both count from img_1: the folder, or the archive, tells them apart.
     Photographs without a mask are left out.
     """
+    from strbench.annotations.label_images import WEAK_VALUES
+    from strbench.datasets.pairs import level_reader, masked_samples
+
     part = _PARTS[split.partition("/")[2]]
     masks: dict[str, str] = {}
     images: dict[str, str] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from strbench.annotations.matlab import read_synthtext
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.cutting import cut_words
@@ -26,6 +25,8 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
 
 
 def _words(tree: Tree, gt: str) -> Iterator[Sample]:
+    from strbench.annotations.matlab import read_synthtext
+
     folder = gt[: -len("gt.mat")]
     for name, regions in read_synthtext(tree.files[gt]):
         if folder + name not in tree.files:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from strbench.annotations.matlab import read_synthtext
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.tree import Tree
@@ -16,6 +15,8 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
 
     Ids are ``8/ballet_106_0``. Pictures and annotation are read one at a time.
     """
+    from strbench.annotations.matlab import read_synthtext
+
     lists = tree.named("gt.mat")
     if not lists:
         return None

@@ -7,11 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from strbench.annotations.label_images import TEXTSEG_VALUES
 from strbench.annotations.rows import decode_text, fault
 from strbench.annotations.textseg import read_textseg
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.pairs import check_twins, level_reader, masked_samples
 from strbench.datasets.tree import Tree
 from strbench.types import Region, Sample
 
@@ -24,6 +22,9 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     ``split.json`` lists the ids of a part. Masks of version 1 are known by their folder or archive,
     ``semantic_label_v1``; the annotation of words is of version 2 and comes with both.
     """
+    from strbench.annotations.label_images import TEXTSEG_VALUES
+    from strbench.datasets.pairs import check_twins, level_reader, masked_samples
+
     dataset, _, part = split.partition("/")
     is_v1 = dataset == "textseg_v1"
     lists = tree.named("split.json")

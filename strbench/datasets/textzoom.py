@@ -27,7 +27,7 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
             f"{tree.shown}: expected the LMDBs train1 and train2, found {names}.",
             "Import the folder that holds the two: strbench data import textzoom/train PATH",
         )
-    from strbench.datasets.importing import unprepared
+    from strbench.datasets.plans import unprepared
     from strbench.store import count_samples
 
     parts = [

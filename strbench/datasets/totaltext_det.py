@@ -8,7 +8,6 @@ from functools import partial
 
 from strbench.annotations.boxes import read_boxes
 from strbench.annotations.curves import read_totaltext
-from strbench.annotations.matlab import read_totaltext_mat
 from strbench.datasets import Lexicons, Remote, Source, Spec, SplitSpec
 from strbench.datasets.hosts import ADELAIDE, DRIVE, GITHUB
 from strbench.datasets.lexicons import word_lists
@@ -32,10 +31,16 @@ def _read_text(data: bytes, place: str) -> list[Region]:
     return read_boxes(data, place, layout="polygon")
 
 
+def _read_mat(data: bytes, place: str) -> list[Region]:
+    from strbench.annotations.matlab import read_totaltext_mat
+
+    return read_totaltext_mat(data, place)
+
+
 _READERS: dict[str, Reader] = {
     r"poly_gt_(img\d+)\.txt": _read_text,  # the authors, TIoU-metric, DAVAR
     r"gt_(img\d+)\.txt": partial(read_boxes, layout="polygon"),  # MaskTextSpotter, CLEval
-    r"poly_gt_(img\d+)\.mat": read_totaltext_mat,
+    r"poly_gt_(img\d+)\.mat": _read_mat,
 }
 
 
