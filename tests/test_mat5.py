@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -74,13 +75,13 @@ def test_every_truncation_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "gt.mat", boxes=cells([np.arange(8.0).reshape(2, 4)] * 9))
     data = path.read_bytes()
     short = tmp_path / "short.mat"
-    for end in range(0, len(data) - 1, 3):
+    for end in [*range(0, len(data) - 1, 3), 128]:
         short.write_bytes(data[:end])
-        try:
-            found = variables(short)
-            assert not found, f"{end} of {len(data)} bytes were taken for whole"
-        except StrbenchError as error:
-            assert "short.mat" in error.message
+        if end == 128:  # a header without variables is a whole file
+            assert variables(short) == {}
+        else:
+            with pytest.raises(StrbenchError, match=r"short\.mat"):
+                variables(short)
 
 
 def test_flipped_bytes_give_cells_or_an_error(tmp_path: Path) -> None:
@@ -93,12 +94,10 @@ def test_flipped_bytes_give_cells_or_an_error(tmp_path: Path) -> None:
         for at in rng.integers(0, len(data), 3):
             mutated[at] = rng.integers(0, 256)
         bad.write_bytes(mutated)
-        try:
+        with suppress(StrbenchError):
             for variable in variables(bad).values():
                 if variable.is_cell and variable.n < 100:
                     list(variable.cells())
-        except StrbenchError as error:
-            assert "bad.mat" in error.message
 
 
 @pytest.mark.parametrize(
