@@ -117,8 +117,10 @@ def _box_cocotext(polygon: Polygon, width: int, height: int) -> _Window:
 
 
 def _box_round(polygon: Polygon, width: int, height: int) -> _Window:
-    left, top, right, bottom = bounds(polygon)
-    return _clip((round(left), round(top), round(right), round(bottom)), width, height)
+    left, top, right, bottom = map(round, bounds(polygon))
+    if left < 0 or top < 0 or right > width or bottom > height:
+        return 0, 0, 0, 0  # nothing
+    return left, top, right, bottom
 
 
 def _box_aster(polygon: Polygon, width: int, height: int) -> _Window:
@@ -242,7 +244,8 @@ CROPS: dict[str, Crop] = {
         cut=_window(_box_cocotext),
     ),
     "box-round": Crop(
-        about="the upright box, each side to the nearest whole pixel (halves to even), clipped",
+        about="the upright box, each side to the nearest whole pixel (halves to even); "
+        "none where it reaches out of the image",
         source="ABINet, tools/crop_by_word_bb_syn90k.py (SynthText)",
         cut=_window(_box_round),
     ),

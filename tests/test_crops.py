@@ -62,6 +62,8 @@ def place(pixels: np.ndarray | None) -> tuple[int, int, int, int] | None:
         ("box-cocotext", (10, 5, 30, 15), (8, 3, 32, 17)),
         ("box-cocotext", (1, 1, 9, 9), (0, 0, 12, 12)),  # the width counts from the clipped corner
         ("box-round", (10.5, 11.5, 30.5, 15.5), (10, 12, 30, 16)),  # halves to even
+        ("box-round", (-0.4, 11, 30, 40.4), (0, 11, 30, 40)),
+        ("box-round", (-1, 11, 30, 15), None),
         ("box-aster", (10, 5, 50, 15), (8, 3, 52, 17)),  # margin 0.1 x sqrt(400)
     ],
 )

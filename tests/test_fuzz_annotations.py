@@ -84,10 +84,13 @@ def plain(regions: Any) -> Found:
     return [(r.polygon, r.text, r.ignored) for r in regions]
 
 
-def only(pages: dict[str, Any]) -> Any:
-    """The regions of the one photograph."""
-    (page,) = pages.values()
-    return plain(page.regions if hasattr(page, "regions") else page)
+def together(pages: dict[str, Any]) -> Found:
+    """The regions of all photographs; what is written here has one."""
+    return [
+        found
+        for page in pages.values()
+        for found in plain(page.regions if hasattr(page, "regions") else page)
+    ]
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def whole(name: str, read: Callable[[bytes, str], Any], wrap: Callable[[list[Any
         body = wrap([item(i, flat, label) for i, (flat, label) in enumerate(items)])
         return json.dumps(body), [expected(f, t, ignored=t in ignored) for f, t in items]
 
-    return Format(name, lambda d, p: only(read(d, p)), rows(outlines(), texts).map(document))
+    return Format(name, lambda d, p: together(read(d, p)), rows(outlines(), texts).map(document))
 
 
 def _coco(key: str, *, ignored_text: str) -> Callable[[int, Sequence[float], str], Any]:
@@ -245,9 +248,9 @@ FORMATS = [
     Format("FST characters",
            lambda d, p: [(c.box, c.text) for c in character_masks.read_characters(d, p)],
            st.lists(st.tuples(box4, st.text(sign, min_size=1, max_size=1)), min_size=1, max_size=5).map(_characters)),
-    Format("tagset", lambda d, p: plain(markup.read_tagset(d, p)[0].regions),
+    Format("tagset", lambda d, p: together({m.name: m for m in markup.read_tagset(d, p)}),
            rows(box4, xml_text).map(_tagset)),
-    Format("CUTE80", lambda d, p: plain(markup.read_tagset(d, p)[0].regions),
+    Format("CUTE80", lambda d, p: together({m.name: m for m in markup.read_tagset(d, p)}),
            rows(outlines(), xml_text).map(_polygon_points)),
     Format("CTW1500 XML", lambda d, p: plain(curves.read_ctw1500_xml(d, p)),
            rows(outlines(14), xml_text).map(_ctw_xml)),

@@ -27,6 +27,7 @@ _USUAL = ("labels.tsv", "labels.txt", "gt.txt", "label.txt", "labels.json", "ann
 _IMAGE_FOLDERS = frozenset({"img", "imgs", "image", "images"})
 _LABEL_FOLDERS = frozenset({"label", "labels", "gt", "gts"})
 _ICDAR = re.compile(r'^\s*([^,]+?)\s*,\s*"(.*)"\s*$')
+_BOX = re.compile(r"(?:[^,]*,){4}")  # five fields or more
 _ICDAR_BARE = re.compile(r"^\s*([^,\t]+\.\w{3,4})\s*,\s?(.*)$")
 
 
@@ -69,7 +70,8 @@ def read_rows(data: bytes, place: str) -> list[Row]:
             separator, label = (" ", rest[0]) if rest else ("", "")
         if not separator or not label.strip():
             what = "a tab between path and label" if tabbed else "a path and a label"
-            raise fault(f"{place}, line {n}: expected {what}, found {line[:60]!r}.")
+            hint = "If these are boxes in photographs: --task detection" if _BOX.match(line) else ""
+            raise fault(f"{place}, line {n}: expected {what}, found {line[:60]!r}.", hint)
         if label.lstrip().startswith('[{"transcription"'):
             raise fault(
                 f"{place}, line {n}: these are detection labels (boxes in photographs).",

@@ -15,7 +15,7 @@ from strbench.types import Sample
 def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     """Words cut out of the photographs of ``SynthText.zip``, in the order of ``gt.mat``.
 
-    Upright boxes with each side to the nearest whole pixel, clipped to the photograph; labels with
+    Upright boxes with each side to the nearest whole pixel, none of a word that reaches out; labels with
     their punctuation. Words of a photograph whose words and boxes differ in number are left out.
     """
     names = tree.named("gt.mat")
