@@ -23,7 +23,7 @@ from layouts import Builder, Layout, layouts, picture
 from running import Run
 
 from strbench import registry
-from strbench.datasets import Remote, Source, Spec, specs
+from strbench.datasets import Remote, Source, Spec, importing, specs
 from strbench.fetch import download
 from strbench.splits import find_split
 
@@ -316,13 +316,35 @@ def test_login_page_leads_to_the_browser_and_back(
     assert web.asked == []
 
 
-def test_archive_of_two_splits_is_fetched_once(publish: Publish, web: Web, run: Run) -> None:
+def test_archive_of_two_splits_is_fetched_and_opened_once(
+    publish: Publish, web: Web, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    real = importing.open_tree
+    monkeypatch.setattr(
+        importing, "open_tree", lambda paths, **rest: opened.append(paths) or real(paths, **rest)
+    )
     publish(_way("svt/train", 2))
     fetched = run("data", "fetch", "svt", "--accept-licence", "--json")
     assert [row["n"] for row in json.loads(fetched.out)] == [257, 647]
     assert [a.address for a in web.asked if a.address.endswith("svt.zip")] == [
         "http://www.iapr-tc11.org/dataset/SVT/svt.zip"
     ]
+    assert len(opened) == 1
+
+
+def test_fault_of_one_split_does_not_cost_the_other(
+    publish: Publish, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(_way("svt/train", 2))
+    spec = registry.load("datasets", "svt")
+    wrong = tuple(replace(s, n=s.n + (s.name == "svt/test")) for s in spec.splits)
+    monkeypatch.setattr(registry, "load", _instead(replace(spec, splits=wrong), registry.load))
+    failed = run("data", "fetch", "svt", "--accept-licence", "--source", "2")
+    assert failed.code == 3
+    assert "svt/test cannot be had" in failed.err
+    assert "expected 648 samples (svt/test), found 647" in failed.err
+    assert "(1 of 2 are prepared)" in failed.err
 
 
 def test_downloads_of_a_dataset_that_shares_the_folder_are_not_dropped_files(

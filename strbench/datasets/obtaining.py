@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from strbench.datasets import Source, Spec, resolve, specs
+from strbench.datasets import Source, Spec, Target, resolve, specs
 from strbench.datasets.importing import import_splits
 from strbench.errors import DATA, StrbenchError
 from strbench.fetch import (
@@ -62,9 +63,13 @@ def obtain_splits(
     if missing:
         require_licence(spec.id, spec.licence, accepted=accepted, ask=ask)
     failures: dict[str, StrbenchError] = {}
-    for wanted in missing:
+    for i, wanted in enumerate(missing):
+        done = {split.name for split in ready}
+        if wanted in done:
+            continue
+        others = [name for name in missing[i + 1 :] if name not in done]
         try:
-            ready.append(_bring(spec, wanted, offline, source, labels, root, say, progress))
+            ready += _bring(spec, wanted, others, offline, source, labels, root, say, progress)
         except StrbenchError as error:
             failures[wanted] = error
     if failures:
@@ -150,13 +155,15 @@ def _from_url(spec: Spec, wanted: str, url: str) -> Source:
 def _bring(
     spec: Spec,
     wanted: str,
+    others: Sequence[str],
     offline: bool,
     source: str,
     labels: str,
     root: Path | None,
     say: Say,
     progress: Callable[[str], Report] | None,
-) -> Split:
+) -> list[Split]:
+    """The wanted split, and those of the others that the same files gave at once."""
     chosen = _choose(spec, wanted, source, labels)
     raw = raw_folder(spec)
     chosen.sort(key=lambda s: not all((raw / r.file).is_file() for r in s.files))
@@ -165,14 +172,15 @@ def _bring(
     if dropped and not source:
         say(f"{wanted}: looking at what lies in {raw}")
         try:
-            return _import(wanted, [raw], [], labels, root)
+            return _import(spec, wanted, others, [raw], [], labels, root)
         except StrbenchError as error:
             problems.append(error)
     for one in chosen:
         try:
             _require(one, raw, offline)
             paths, origin = _files(wanted, one, raw, offline, say, progress)
-            return _import(wanted, paths, origin, labels, root)
+            beside = [name for name in others if name in one.splits]
+            return _import(spec, wanted, beside, paths, origin, labels, root)
         except StrbenchError as error:
             say(f"{wanted} from {one.title}: {error.message}")
             problems.append(error)
@@ -290,14 +298,41 @@ def _files(
 
 
 def _import(
+    spec: Spec,
     wanted: str,
+    beside: Sequence[str],
     paths: list[Path],
     origin: list[dict[str, object]],
     labels: str,
     root: Path | None,
-) -> Split:
-    target = resolve(wanted)
-    made = import_splits(
-        target, paths, labels=labels, unlabelled=False, root=root, replace=False, origin=origin
-    )
-    return made[0]
+) -> list[Split]:
+    """The wanted split and what the files hold of those ``beside`` it.
+
+    Archives are opened once for all of them. Where that fails the wanted one is tried alone, so that a
+    fault of another split is told when that one has its turn.
+    """
+
+    def take(names: tuple[str, ...]) -> list[Split]:
+        return import_splits(
+            Target(spec, names),
+            paths,
+            labels=labels,
+            unlabelled=False,
+            root=root,
+            replace=False,
+            origin=origin,
+        )
+
+    if beside:
+        made: list[Split] = []
+        with suppress(StrbenchError):
+            made = take((wanted, *beside))
+        written = made or [
+            open_split(directory)
+            for name in (wanted, *beside)
+            if ((directory := split_directory(name, root=root)) / "manifest.json").is_file()
+        ]
+        if any(split.name == wanted for split in written):
+            return written
+        return [*written, *take((wanted,))]
+    return take((wanted,))
