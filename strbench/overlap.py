@@ -40,9 +40,8 @@ from strbench.loading import Pixels, decode
 from strbench.store import Split
 from strbench.text import alnum_lower
 
-DISTANCE = (
-    10  # bits of 64: JPEG of quality 50 turns up to 8, a lost row and column up to 10 in 91 %
-)
+# Bits of 64: JPEG of quality 50 turns up to 8, a lost row and column up to 10 in 91 %.
+DISTANCE = 10
 CORRELATION = 0.9
 COLOUR = 16.0  # levels of 255; JPEG of quality 50 moves small words of IIIT5K by up to 16
 _BLANK = 1.5  # grey levels of standard deviation at 32 x 32; the faintest of the real words has 1.9
