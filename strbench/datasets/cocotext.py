@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from strbench.annotations.coco import read_cocotext
 from strbench.annotations.word_lists import read_cocotext_words
 from strbench.datasets import Remote, Source, Spec, SplitSpec
+from strbench.datasets.cocotext_det import TRAIN2014, VERSION2
 from strbench.datasets.cutting import cut_words
 from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE
 from strbench.datasets.labels import named_images
@@ -132,19 +133,8 @@ SPEC = Spec(
             access="direct",
             splits=("cocotext_v2/train",),
             files=(
-                Remote(
-                    file="cocotext.v2.zip",
-                    urls=(
-                        "https://github.com/bgshih/cocotext/releases/download/dl/cocotext.v2.zip",
-                    ),
-                    md5=("5e39f7d6f2f11324c6451e63523c440c",),
-                ),
-                Remote(
-                    file="train2014.zip",
-                    urls=("http://images.cocodataset.org/zips/train2014.zip",),
-                    md5=("0da8c0bd3d6becc4dcb32757491aca88",),
-                    note="about 13 GB; read without being unpacked",
-                ),
+                VERSION2,
+                TRAIN2014,
             ),
         ),
     ),

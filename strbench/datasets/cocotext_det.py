@@ -28,6 +28,11 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     return join_pages(tree, regions, place, part=part)
 
 
+VERSION2 = Remote(
+    file="cocotext.v2.zip",
+    urls=("https://github.com/bgshih/cocotext/releases/download/dl/cocotext.v2.zip",),
+    md5=("5e39f7d6f2f11324c6451e63523c440c",),
+)
 TRAIN2014 = Remote(
     file="train2014.zip",
     urls=("http://images.cocodataset.org/zips/train2014.zip",),
@@ -73,13 +78,7 @@ SPEC = Spec(
             splits=("cocotext_det/train", "cocotext_det/val"),
             labels="official",
             files=(
-                Remote(
-                    file="cocotext.v2.zip",
-                    urls=(
-                        "https://github.com/bgshih/cocotext/releases/download/dl/cocotext.v2.zip",
-                    ),
-                    md5=("5e39f7d6f2f11324c6451e63523c440c",),
-                ),
+                VERSION2,
                 TRAIN2014,
             ),
         ),

@@ -8,6 +8,7 @@ from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.cutting import cut_words
 from strbench.datasets.hosts import DRIVE
+from strbench.datasets.synthtext_det import ARCHIVE
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
 
@@ -58,14 +59,7 @@ SPEC = Spec(
             title="the authors' archive, words cut here",
             access="direct",
             splits=("synthtext/train",),
-            files=(
-                Remote(
-                    file="SynthText.zip",
-                    urls=("https://thor.robots.ox.ac.uk/~vgg/data/scenetext/SynthText.zip",),
-                    sha256=("28ab030485ec8df3ed612c568dd71fb2793b9afbfa3a9d9c6e792aef33265bf1",),
-                    md5=("8ae0309c80ff882f9d6ba5ea62cdb556",),
-                ),
-            ),
+            files=(ARCHIVE,),
         ),
         Source(
             title="OpenOCR LMDB",

@@ -37,6 +37,14 @@ def _samples(
         yield Sample(name.rpartition(".")[0], tree.read(prefix + name), regions=regions)
 
 
+ARCHIVE = Remote(
+    file="SynthText.zip",
+    urls=("https://thor.robots.ox.ac.uk/~vgg/data/scenetext/SynthText.zip",),
+    sha256=("28ab030485ec8df3ed612c568dd71fb2793b9afbfa3a9d9c6e792aef33265bf1",),
+    md5=("8ae0309c80ff882f9d6ba5ea62cdb556",),
+    note="about 41 GB; read without being unpacked",
+)
+
 SPEC = Spec(
     id="synthtext_det",
     title="SynthText, whole pictures",
@@ -56,15 +64,7 @@ SPEC = Spec(
             access="direct",
             splits=("synthtext_det/train",),
             labels="official",
-            files=(
-                Remote(
-                    file="SynthText.zip",
-                    urls=("https://thor.robots.ox.ac.uk/~vgg/data/scenetext/SynthText.zip",),
-                    sha256=("28ab030485ec8df3ed612c568dd71fb2793b9afbfa3a9d9c6e792aef33265bf1",),
-                    md5=("8ae0309c80ff882f9d6ba5ea62cdb556",),
-                    note="about 41 GB; read without being unpacked",
-                ),
-            ),
+            files=(ARCHIVE,),
         ),
     ),
     pages=("https://www.robots.ox.ac.uk/~vgg/data/scenetext/",),
