@@ -161,7 +161,10 @@ def _from_mirror(
         aside = destination.with_name(destination.name + ".mismatch")
         part.replace(aside)
         forget(part)
-        raise Refused(f"{fault}; upstream changed, the file is kept as {aside}")
+        raise Refused(
+            f"{fault}; upstream changed, the file is kept as {aside} (who trusts it renames it and "
+            "brings it in with `strbench data import`)"
+        )
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(destination)

@@ -333,6 +333,40 @@ def test_archive_of_two_splits_is_fetched_and_opened_once(
     assert len(opened) == 1
 
 
+def test_mirror_of_the_users_own_gives_every_file(publish: Publish, web: Web, run: Run) -> None:
+    way = _way("ic15_det/train", 2)
+    layout = publish(way)
+    mirror = "https://mirror.example.org/text/"
+    web.files = {mirror + name: content for name, content in layout.files.items()}
+    fetched = run("data", "fetch", way.split, "--accept-licence", "--json", "--source", mirror)
+    _check(run, way, layout, fetched.out)
+    assert {a.address for a in web.asked} == set(web.files)
+    sources = find_split(way.split).manifest.sources
+    assert all(source["checked"] for source in sources)  # by the known checksums
+
+
+def test_address_of_one_file_leaves_the_others_where_they_are(
+    publish: Publish, web: Web, run: Run
+) -> None:
+    way = _way("ic15_det/train", 2)
+    layout = publish(way)
+    photographs, annotation = way.source.files
+    own = f"https://mirror.example.org/{photographs.file}"
+    web.files[own] = web.files.pop(photographs.urls[0])
+    fetched = run("data", "fetch", way.split, "--accept-licence", "--json", "--source", own)
+    _check(run, way, layout, fetched.out)
+    assert {a.address for a in web.asked} == {own, annotation.urls[0]}
+
+
+def test_mirror_brings_what_only_a_person_could(publish: Publish, web: Web, run: Run) -> None:
+    way = next(w for w in WAYS if w.source.access == "manual" and w.split == "iam/test")
+    layout = publish(way)
+    mirror = "https://mirror.example.org/iam/"
+    web.files = {mirror + name: content for name, content in layout.files.items()}
+    fetched = run("data", "fetch", way.split, "--accept-licence", "--json", "--source", mirror)
+    _check(run, way, layout, fetched.out)
+
+
 def test_fault_of_one_split_does_not_cost_the_other(
     publish: Publish, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

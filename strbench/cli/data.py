@@ -90,7 +90,8 @@ def fetch(
         str,
         typer.Option(
             metavar="NUMBER|URL",
-            help="Which source to use: its number in `strbench data info`, or an address.",
+            help="Which source to use: its number in `strbench data info`, the address of one of its "
+            "files, or that of a mirror: a folder with the files, ending in /.",
             rich_help_panel=DATA,
         ),
     ] = "",

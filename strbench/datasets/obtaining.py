@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -121,7 +122,7 @@ def _choose(spec: Spec, wanted: str, source: str, labels: str) -> list[Source]:
             )
         return [one]
     if source:
-        return [_from_url(spec, wanted, source)]
+        return _from_url(spec, wanted, source, fitting)
     if labels:
         fitting = [s for s in fitting if s.labels == labels]
         if not fitting:
@@ -132,24 +133,52 @@ def _choose(spec: Spec, wanted: str, source: str, labels: str) -> list[Source]:
     return fitting
 
 
-def _from_url(spec: Spec, wanted: str, url: str) -> Source:
-    """A source of the user's own; a file whose name is known keeps its known checksums."""
+def _from_url(spec: Spec, wanted: str, url: str, fitting: Sequence[Source]) -> list[Source]:
+    """The sources of a split with an address of the user's own in place of the known ones.
+
+    An address that ends with a slash is a mirror: a folder that holds the files under their names. The
+    address of a file whose name is known stands for that file, and its source's other files come from
+    where they always do. In either case the known checksums hold. A file of another name is taken for
+    all that is needed.
+    """
     parts = urlsplit(url)
     last = parts.path.rpartition("/")[2]
-    if parts.scheme not in ("http", "https", "file") or not last:
+    if parts.scheme not in ("http", "https", "file") or not (last or url.endswith("/")):
         raise StrbenchError(
-            f"--source {url!r} is neither a number nor an http, https or file address of a file.",
-            hint=f"strbench data fetch {wanted} --source https://host/folder/file.zip",
+            f"--source {url!r} is neither a number nor an http, https or file address of a file or a "
+            "folder.",
+            hint=f"strbench data fetch {wanted} --source https://host/folder/",
         )
-    known = [r for s in spec.sources if wanted in s.splits for r in (*s.files, *s.optional)]
-    same = next((r for r in known if r.file.rpartition("/")[2] == last), None)
-    remote = Remote(
-        file=same.file if same else last,
-        urls=(url,),
-        sha256=same.sha256 if same else (),
-        md5=same.md5 if same else (),
-    )
-    return Source(title=url, access="direct", splits=(wanted,), files=(remote,))
+
+    def elsewhere(remote: Remote) -> Remote:
+        name = remote.file.rpartition("/")[2]
+        if not last:
+            return replace(remote, urls=tuple(dict.fromkeys((url + remote.file, url + name))))
+        return replace(remote, urls=(url,)) if name == last else remote
+
+    named = [
+        one
+        for one in fitting
+        if not last or last in {r.file.rpartition("/")[2] for r in (*one.files, *one.optional)}
+    ]
+    if not named:
+        return [
+            Source(
+                title=url,
+                access="direct",
+                splits=(wanted,),
+                files=(Remote(file=last, urls=(url,)),),
+            )
+        ]
+    return [
+        replace(
+            one,
+            title=url,
+            files=tuple(map(elsewhere, one.files)),
+            optional=tuple(map(elsewhere, one.optional)),
+        )
+        for one in named
+    ]
 
 
 def _bring(

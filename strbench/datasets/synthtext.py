@@ -94,7 +94,7 @@ SPEC = Spec(
         "counted here, not asserted. The count of clovaai's ST is the one that MindOCR's "
         "documentation prints; no rule is published that gives just these words.",
         "The archive (41 GB) is read where it lies and never unpacked; the list of its files takes "
-        "1.5 GB of memory, gt.mat is read a photograph at a time.",
+        "1.2 GB of memory, gt.mat is read a photograph at a time.",
         "Crops are written as JPEG of quality 95; lossless they would need four times the disk.",
     ),
     drop_in=("SynthText.zip", "gt.mat", "data_lmdb_release.zip"),

@@ -28,8 +28,10 @@ def natural(text: str) -> str:
     >>> sorted(["word_10.png", "word_2.png", "a"], key=natural)
     ['a', 'word_2.png', 'word_10.png']
     """
-    # A string and not a tuple of pieces, which would take 1.5 GB for the names of SynthText.
-    return _DIGITS.sub(_counted, text) + "\0\0" + text  # equal but for zeros: by the names themselves
+    # A string and not a tuple of pieces, which takes three times the memory for the 858,750 names of SynthText.
+    return (
+        _DIGITS.sub(_counted, text) + "\0\0" + text
+    )  # equal but for zeros: by the names themselves
 
 
 _DIGITS = re.compile(r"[0-9]+")
