@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from strbench.annotations.competition import read_crops
 from strbench.annotations.curves import read_art_ids
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE
+from strbench.datasets.hosts import DRIVE, HUB_PAGE, hub
 from strbench.datasets.labels import named_images
 from strbench.datasets.tree import Tree
 from strbench.filters import keep
@@ -139,7 +139,7 @@ SPEC = Spec(
                 Remote(
                     file="ArT/data.mdb",
                     urls=(
-                        HUB + "test/ArT/data.mdb",
+                        *hub("test/ArT/data.mdb"),
                         DRIVE.format("1-53knSy-uTSngCG7wyBngVyTuTCmdnWl"),
                     ),
                     sha256=("23407e5aff8dcde5f724bbf9cfb8608682d5d23d55640972862ed04f7b5c0e8e",),

@@ -10,7 +10,7 @@ from strbench.annotations.word_lists import read_cocotext_words
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.cocotext_det import TRAIN2014, VERSION2
 from strbench.datasets.cutting import cut_words
-from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE
+from strbench.datasets.hosts import DRIVE, HUB_PAGE, hub
 from strbench.datasets.labels import named_images
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
@@ -108,7 +108,7 @@ SPEC = Spec(
                 Remote(
                     file="COCOv1.4/data.mdb",
                     urls=(
-                        HUB + "test/COCOv1.4/data.mdb",
+                        *hub("test/COCOv1.4/data.mdb"),
                         DRIVE.format("1Se2QSGS19xx7Gfy-SUdX9mlAOr2eYsfA"),
                     ),
                     sha256=("4c72c1b78f282ba9319bee3411c0b2f5dd89a487d1fb18bba25d63a764b41f55",),

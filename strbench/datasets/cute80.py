@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE, MMOCR
+from strbench.datasets.hosts import DRIVE, HUB_PAGE, MMOCR, hub
 from strbench.datasets.labels import join_images, leading_rows, read_rows
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
@@ -64,7 +64,7 @@ SPEC = Spec(
                 Remote(
                     file="CUTE80/data.mdb",
                     urls=(
-                        HUB + "evaluation/CUTE80/data.mdb",
+                        *hub("evaluation/CUTE80/data.mdb"),
                         DRIVE.format("1Zv_91c81tinLy5Je89HPr-5wUSnqXKIB"),
                     ),
                     sha256=("4bd38d4ecdb25fd1b8584ee0cad07bf57bfb087ede68178a24a9e9b56ce65e0c",),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE, RRC
+from strbench.datasets.hosts import DRIVE, HUB_PAGE, RRC, hub
 from strbench.datasets.icdar import photographs, word_list
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
@@ -95,7 +95,7 @@ SPEC = Spec(
                 Remote(
                     file="IC13_857/data.mdb",
                     urls=(
-                        HUB + "test/IC13_857/data.mdb",
+                        *hub("test/IC13_857/data.mdb"),
                         DRIVE.format("1-wMHOFBXJaOaY-UD00nDn6qw2s_8R4Vd"),
                     ),
                     sha256=("3b335be7df7ac0684bb4de95b0119a22bbed21647e47c12f1d060b5dc83107c2",),
@@ -111,7 +111,7 @@ SPEC = Spec(
                 Remote(
                     file="IC13_1015/data.mdb",
                     urls=(
-                        HUB + "test/IC13_1015/data.mdb",
+                        *hub("test/IC13_1015/data.mdb"),
                         DRIVE.format("1mbsfuvWB282HYfn9tbqcj1nUDkLXcSNB"),
                     ),
                     sha256=("06e72913455d75a8adeb03f007646da6f1e34bcf4a9918b5f9ae1766572cbebb",),
@@ -127,7 +127,7 @@ SPEC = Spec(
                 Remote(
                     file="IC13_1095/data.mdb",
                     urls=(
-                        HUB + "test/IC13_1095/data.mdb",
+                        *hub("test/IC13_1095/data.mdb"),
                         DRIVE.format("1fu8onMt3Z6fDLNAiHcm-sQ2qCXduE-FU"),
                     ),
                     sha256=("a87a58840d0d48d733a942800eee2bb0f33eccda22b3bd236b30777da1bd28bf",),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE, MMOCR, RRC
+from strbench.datasets.hosts import DRIVE, HUB_PAGE, MMOCR, RRC, hub
 from strbench.datasets.icdar import photographs, word_list
 from strbench.datasets.labels import join_images, read_rows
 from strbench.datasets.tree import Tree
@@ -114,7 +114,7 @@ SPEC = Spec(
                 Remote(
                     file="IC15_1811/data.mdb",
                     urls=(
-                        HUB + "test/IC15_1811/data.mdb",
+                        *hub("test/IC15_1811/data.mdb"),
                         DRIVE.format("1eGY0kXNV1qVxeUpoGzs-ioUO-ky7msH6"),
                     ),
                     sha256=("7126b4b9a7c1249d24ef444a431fc0688fe927344c7713d8aa9db93441eb9fa7",),
@@ -130,7 +130,7 @@ SPEC = Spec(
                 Remote(
                     file="IC15_2077/data.mdb",
                     urls=(
-                        HUB + "test/IC15_2077/data.mdb",
+                        *hub("test/IC15_2077/data.mdb"),
                         DRIVE.format("1dFkY3DNbr-Mepn3TWBiA9COEJ63fGFcp"),
                     ),
                     sha256=("ade5485b80104daf2c9db6812e2da97a18705ebf67fe48738943f05767312bd8",),

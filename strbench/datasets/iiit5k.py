@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE
+from strbench.datasets.hosts import DRIVE, HUB_PAGE, hub
 from strbench.datasets.labels import Row, join_images, read_rows
 from strbench.datasets.tree import Tree
 from strbench.errors import StrbenchError
@@ -107,7 +107,7 @@ SPEC = Spec(
                 Remote(
                     file="IIIT5k/data.mdb",
                     urls=(
-                        HUB + "evaluation/IIIT5k/data.mdb",
+                        *hub("evaluation/IIIT5k/data.mdb"),
                         DRIVE.format("1PJ9_IvIGZTS5hHdGLnpKuYKZcCO8jE0E"),
                     ),
                     sha256=("82055b5c4b8d8ed37d5ed5bf9d3f0cb53da8a6bb67b615ab0f5a3ed33830a69a",),

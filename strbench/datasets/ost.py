@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE
+from strbench.datasets.hosts import DRIVE, HUB_PAGE, hub
 
 SPEC = Spec(
     id="ost",
@@ -32,7 +32,7 @@ SPEC = Spec(
                 Remote(
                     file="heavy/data.mdb",
                     urls=(
-                        HUB + "OST/heavy/data.mdb",
+                        *hub("OST/heavy/data.mdb"),
                         DRIVE.format("1RGpIFbD_SRlrzZFBoVF_LGvetNx1-5pg"),
                     ),
                     sha256=("e128d56e41f46f9b3c83255258fe77f171345ba102c8fb2d13466499a9b1a48d",),
@@ -49,7 +49,7 @@ SPEC = Spec(
                 Remote(
                     file="weak/data.mdb",
                     urls=(
-                        HUB + "OST/weak/data.mdb",
+                        *hub("OST/weak/data.mdb"),
                         DRIVE.format("1z5CTDJucUnvALG12Q4UXk1DDKJDd8WJn"),
                     ),
                     sha256=("e1f190c47254e6d83e7cc32452dd493f16439749c12173569b1fc8aa39be1c92",),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from strbench.annotations.markup import read_tagset
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE
+from strbench.datasets.hosts import DRIVE, HUB_PAGE, hub
 from strbench.datasets.labels import Row, join_images
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
@@ -129,7 +129,7 @@ SPEC = Spec(
                 Remote(
                     file="SVT/data.mdb",
                     urls=(
-                        HUB + "evaluation/SVT/data.mdb",
+                        *hub("evaluation/SVT/data.mdb"),
                         DRIVE.format("1ecEZ4cJ7dIbTCZRltE0s5KzUotQWagH-"),
                     ),
                     sha256=("0d05b88a4b84db7b5cfcfea7827ad9e0d7c9de6bc1bc9662fd94992c58236042",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE, MMOCR
+from strbench.datasets.hosts import DRIVE, HUB_PAGE, MMOCR, hub
 from strbench.datasets.labels import join_images, leading_rows
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
@@ -52,7 +52,7 @@ SPEC = Spec(
                 Remote(
                     file="SVTP/data.mdb",
                     urls=(
-                        HUB + "evaluation/SVTP/data.mdb",
+                        *hub("evaluation/SVTP/data.mdb"),
                         DRIVE.format("1kckwfZkdaHG8k_FW5IIJKUaYZkF21Hza"),
                     ),
                     sha256=("50108e665d1e22a670faf06e34735d1e1a5efee7a5adb5f34088604ebd3910f8",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import HUB, HUB_PAGE
+from strbench.datasets.hosts import HUB_PAGE, hub
 
 SPEC = Spec(
     id="uber",
@@ -24,7 +24,7 @@ SPEC = Spec(
             files=(
                 Remote(
                     file="Uber/data.mdb",
-                    urls=(HUB + "test/Uber/data.mdb",),
+                    urls=hub("test/Uber/data.mdb"),
                     sha256=("1c2bd8abc52283192c1c5a54ca6f708a17e74e4d500ff81d6428534a0937254e",),
                     size=264_884_224,
                 ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import HUB, HUB_PAGE
+from strbench.datasets.hosts import HUB_PAGE, hub
 
 
 def _split(subset: str, n: int, about: str) -> SplitSpec:
@@ -18,7 +18,7 @@ def _lmdb(subset: str, sha256: str, size: int) -> Source:
         title=f"OpenOCR LMDB {subset}",
         access="hf",
         splits=(f"union14m_{subset}/test",),
-        files=(Remote(file=file, urls=(f"{HUB}u14m/{file}",), sha256=(sha256,), size=size),),
+        files=(Remote(file=file, urls=hub(f"u14m/{file}"), sha256=(sha256,), size=size),),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.hosts import DRIVE, HUB, HUB_PAGE
+from strbench.datasets.hosts import DRIVE, HUB_PAGE, hub
 from strbench.datasets.labels import Row, read_rows
 from strbench.datasets.passes import each_file, find_file
 from strbench.datasets.tree import Tree
@@ -118,7 +118,7 @@ SPEC = Spec(
                 files=(
                     Remote(
                         file=f"filter_train_{grade}/data.mdb",
-                        urls=(f"{HUB}Union14M-L-LMDB-Filtered/filter_train_{grade}/data.mdb",),
+                        urls=hub(f"Union14M-L-LMDB-Filtered/filter_train_{grade}/data.mdb"),
                         sha256=(sha256,),
                         size=size,
                     ),
