@@ -7,24 +7,17 @@ copies of what they point to. A folder appears whole, by rename, or not at all.
 
 from __future__ import annotations
 
-import bz2
 import errno
-import gzip
-import lzma
 import posixpath
-import re
 import shutil
-import stat
-import tarfile
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO
 
+from strbench.archive_members import Member, damage_told, fault, open_members
 from strbench.errors import DATA, StrbenchError
 from strbench.files import disk_full
 
@@ -40,14 +33,6 @@ class Limits:
     total: int = 200 << 30  # bytes unpacked
     ratio: float = 100.0  # unpacked / packed; text compresses 5 to 20 times, images hardly
     ratio_from: int = 64 << 20  # bytes unpacked below which the ratio does not matter
-
-
-@dataclass(frozen=True)
-class _Member:
-    name: str  # clean relative path with forward slashes
-    size: int  # as declared
-    open: Callable[[], IO[bytes]] | None  # None for a link
-    target: str = ""  # of a link: the clean name of the member it points to
 
 
 def is_archive(path: Path) -> bool:
@@ -77,10 +62,10 @@ class Packed:
         Raises:
             StrbenchError: the archive is damaged here, or holds more than it declares.
         """
-        with _damage_told(self.archive, f"member {self.name!r} is damaged"), self.open() as file:
+        with damage_told(self.archive, f"member {self.name!r} is damaged"), self.open() as file:
             data = file.read(self.size + 1)
         if len(data) != self.size:
-            raise _fault(
+            raise fault(
                 self.archive,
                 f"member {self.name!r} is not the {self.size} bytes that it declares",
             )
@@ -99,8 +84,8 @@ def open_zip(archive: Path, *, limits: Limits | None = None) -> Iterator[dict[st
     """
     limits = limits or Limits()
     with ExitStack() as stack:
-        with _damage_told(archive):
-            members = stack.enter_context(_members(archive))
+        with damage_told(archive):
+            members = stack.enter_context(open_members(archive))
             files, links = _index(archive, members, limits)
         for name in links:
             target = _follow(archive, name, links, files)
@@ -109,7 +94,7 @@ def open_zip(archive: Path, *, limits: Limits | None = None) -> Iterator[dict[st
 
 
 def _index(
-    archive: Path, members: Iterator[_Member], limits: Limits
+    archive: Path, members: Iterator[Member], limits: Limits
 ) -> tuple[dict[str, Packed], dict[str, str]]:
     packed = archive.stat().st_size
     ceiling = _ceiling(packed, limits)
@@ -119,7 +104,7 @@ def _index(
     total = 0
     for count, member in enumerate(members, 1):
         if count > limits.members:
-            raise _fault(archive, f"holds more than {limits.members} members")
+            raise fault(archive, f"holds more than {limits.members} members")
         _claim(archive, member.name, taken)
         total += member.size
         if total > ceiling:
@@ -143,10 +128,10 @@ def stream(archive: Path, *, limits: Limits | None = None) -> Iterator[Packed]:
     packed = archive.stat().st_size
     ceiling = _ceiling(packed, limits)
     total = 0
-    with _damage_told(archive), _members(archive) as members:
+    with damage_told(archive), open_members(archive) as members:
         for count, member in enumerate(members, 1):
             if count > limits.members:
-                raise _fault(archive, f"holds more than {limits.members} members")
+                raise fault(archive, f"holds more than {limits.members} members")
             total += member.size
             if total > ceiling:
                 raise _bomb(archive, member.name, total, packed)
@@ -168,7 +153,7 @@ def extract(archive: Path, directory: Path, *, limits: Limits | None = None) -> 
     directory.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        with _damage_told(archive), _members(archive) as members:
+        with damage_told(archive), open_members(archive) as members:
             _write_members(archive, members, temporary, limits)
         temporary.chmod(0o755)
         temporary.rename(directory)
@@ -182,37 +167,9 @@ def extract(archive: Path, directory: Path, *, limits: Limits | None = None) -> 
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DAMAGED = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    gzip.BadGzipFile,
-    lzma.LZMAError,
-    zlib.error,
-    EOFError,
-    NotImplementedError,  # zipfile: an unknown compression method
-)
 
 
-@contextmanager
-def _damage_told(archive: Path, what: str = "truncated or damaged") -> Iterator[None]:
-    """Turns what the readers of archives raise on bad bytes into an error that names the archive."""
-    try:
-        yield
-    except _DAMAGED as error:
-        raise _fault(archive, f"{what} ({error or type(error).__name__})") from error
-    except OSError as error:
-        # bz2 raises one without a number; an offset before the start of the file is EINVAL.
-        if error.errno not in (None, errno.EINVAL):
-            raise
-        raise _fault(archive, f"{what} ({error})") from error
-
-
-def _fault(archive: Path, what: str, hint: str = "") -> StrbenchError:
-    hint = hint or "Do not use this file; fetch the archive again from its official source."
-    return StrbenchError(f"{archive}: {what}.", hint=hint, exit_code=DATA)
-
-
-def _write_members(archive: Path, members: Iterator[_Member], folder: Path, limits: Limits) -> None:
+def _write_members(archive: Path, members: Iterator[Member], folder: Path, limits: Limits) -> None:
     packed = archive.stat().st_size
     ceiling = _ceiling(packed, limits)
     taken: dict[str, bool] = {}  # path -> whether it is a file
@@ -220,7 +177,7 @@ def _write_members(archive: Path, members: Iterator[_Member], folder: Path, limi
     total = 0
     for count, member in enumerate(members, 1):
         if count > limits.members:
-            raise _fault(archive, f"holds more than {limits.members} members")
+            raise fault(archive, f"holds more than {limits.members} members")
         _claim(archive, member.name, taken)
         if member.open is None:
             links[member.name] = member.target
@@ -239,7 +196,7 @@ def _write_members(archive: Path, members: Iterator[_Member], folder: Path, limi
                     raise _bomb(archive, member.name, total + written, packed)
                 file.write(chunk)
         if written != member.size:
-            raise _fault(
+            raise fault(
                 archive,
                 f"member {member.name!r} is truncated (expected {member.size} bytes, found {written})",
             )
@@ -264,12 +221,12 @@ def _follow(archive: Path, name: str, links: Mapping[str, str], files: Mapping[s
     for _ in range(len(links) + 1):
         target = links.get(target, target)
     if target in links or not files.get(target):
-        raise _fault(archive, f"link {name!r} points to {target!r}, which is no file of it")
+        raise fault(archive, f"link {name!r} points to {target!r}, which is no file of it")
     return target
 
 
 def _bomb(archive: Path, name: str, total: int, packed: int) -> StrbenchError:
-    return _fault(
+    return fault(
         archive,
         f"unpacks {packed} bytes to more than {total} at member {name!r}; refused as a bomb",
     )
@@ -287,126 +244,10 @@ def _need_room(archive: Path, folder: Path, size: int) -> None:
 
 def _claim(archive: Path, name: str, taken: dict[str, bool]) -> None:
     if name in taken:
-        raise _fault(archive, f"member {name!r} occurs twice")
+        raise fault(archive, f"member {name!r} occurs twice")
     taken[name] = True
     parent = posixpath.dirname(name)
     while parent:
         if taken.setdefault(parent, False):
-            raise _fault(archive, f"{parent!r} is a file and a folder at once")
+            raise fault(archive, f"{parent!r} is a file and a folder at once")
         parent = posixpath.dirname(parent)
-
-
-def _clean(archive: Path, name: str) -> str:
-    """The member name as a relative path with forward slashes."""
-    plain = name.replace("\\", "/")
-    parts = [part for part in plain.split("/") if part not in ("", ".")]
-    if (
-        plain.startswith("/")
-        or re.match(r"[A-Za-z]:", plain)
-        or ".." in parts
-        or "\0" in name
-        or not parts
-    ):
-        raise _fault(archive, f"member {name!r} would leave the folder it is unpacked to")
-    return "/".join(parts)
-
-
-def _link_target(archive: Path, name: str, target: str, *, hard: bool) -> str:
-    joined = target if hard else posixpath.join(posixpath.dirname(name), target)
-    normal = posixpath.normpath(joined.replace("\\", "/"))
-    if posixpath.isabs(normal) or normal.startswith("..") or re.match(r"[A-Za-z]:", normal):
-        raise _fault(archive, f"link {name!r} points out of the folder, to {target!r}")
-    return normal
-
-
-@contextmanager
-def _members(archive: Path) -> Iterator[Iterator[_Member]]:
-    with archive.open("rb") as file:
-        magic = file.read(262)
-    if magic[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        with zipfile.ZipFile(archive) as bundle:
-            yield _zip_members(archive, bundle)
-        return
-    openers: dict[bytes, Callable[[Path], Any]] = {
-        b"\x1f\x8b": gzip.GzipFile,
-        b"BZh": bz2.BZ2File,
-        b"\xfd7zXZ": lzma.LZMAFile,
-    }
-    opener = next((v for k, v in openers.items() if magic.startswith(k)), None)
-    if opener is None and magic[257:262] != b"ustar":
-        found = "it is empty" if not magic else f"it begins with {magic[:8]!r}"
-        if magic.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-            found = "it is a web page, probably a login or quota page saved under this name"
-        raise _fault(archive, f"is not a zip or tar archive ({found})")
-    with ExitStack() as stack:
-        plain = _Watched(stack.enter_context(opener(archive) if opener else archive.open("rb")))
-        tar = stack.enter_context(tarfile.open(fileobj=cast(IO[bytes], plain), mode="r:"))
-        yield _tar_members(archive, tar, plain)
-
-
-class _Watched:
-    """A file that remembers its last read, so that the end of an archive can be told from a cut."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.last = b""
-
-    def read(self, size: int = -1) -> bytes:
-        self.last = self._file.read(size)
-        return self.last
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return int(self._file.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self._file.tell())
-
-
-def _zip_members(archive: Path, bundle: zipfile.ZipFile) -> Iterator[_Member]:
-    for info in bundle.infolist():
-        name = _clean(archive, info.filename)
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if info.is_dir():
-            continue
-        if info.flag_bits & 1:
-            raise _fault(
-                archive,
-                f"member {name!r} is encrypted",
-                f"Unpack it with its password, then import the folder instead of {archive.name}.",
-            )
-        if kind == stat.S_IFLNK:
-            if info.file_size > 4096:  # PATH_MAX on Linux
-                raise _fault(archive, f"link {name!r} is longer than any path")
-            target = bundle.read(info).decode("utf-8", "replace")
-            yield _Member(name, 0, None, _link_target(archive, name, target, hard=False))
-        elif kind not in (0, stat.S_IFREG):
-            raise _fault(archive, f"member {name!r} is a device or pipe")
-        else:
-            yield _Member(name, info.file_size, lambda info=info: bundle.open(info))  # type: ignore[misc]
-
-
-def _tar_members(archive: Path, bundle: tarfile.TarFile, plain: _Watched) -> Iterator[_Member]:
-    while (info := bundle.next()) is not None:
-        # tarfile keeps every member, which is 4 GB for MJSynth's 9 million
-        bundle.members.clear()  # type: ignore[attr-defined]
-        if info.isdir() and info.name.strip("./") == "":
-            continue
-        name = _clean(archive, info.name)
-        if info.isdir():
-            continue
-        if info.issym() or info.islnk():
-            target = _link_target(archive, name, info.linkname, hard=info.islnk())
-            yield _Member(name, 0, None, target)
-        elif not info.isreg():
-            raise _fault(archive, f"member {name!r} is a device or pipe")
-        else:
-            yield _Member(
-                name,
-                info.size,
-                lambda info=info: cast(IO[bytes], bundle.extractfile(info)),  # type: ignore[misc]
-            )
-    # tarfile takes the end of the file for the end of the archive; only a block of zeros is one.
-    if plain.last != bytes(tarfile.BLOCKSIZE):
-        raise _fault(archive, "truncated (it ends without the closing block of zeros)")
-    while plain.read(_CHUNK):  # up to the checksum at the end of a compressed stream
-        pass
