@@ -132,7 +132,7 @@ def _not_at_hand(
         source = next((s for s in spec.sources if name in s.splits), None)
         for remote in source.files if source else ():
             target = raw_folder(spec) / remote.file
-            place = remote.urls[0] if remote.urls else f"{remote.file} ({', '.join(spec.pages)})"
+            place = remote.urls[0] if remote.urls else f"{remote.file} ({spec.pages[0]})"
             hints.append(f"By hand: bring {place}\n  as {target}")
     if len(hints) > 1 or (hints and not flag):
         hints.append(f"  then: {again} --offline{flag}")
