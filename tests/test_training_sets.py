@@ -236,7 +236,7 @@ def test_synthtext_words_and_boxes_that_differ_in_number_are_left_out(lay: Lay) 
 
 def test_synthtext_lacks_a_photograph(lay: Lay) -> None:
     files = {"gt.mat": _gt(), "8/b_0.png": photograph(0)[0]}
-    with pytest.raises(StrbenchError, match=r"gt\.mat: the photograph 9/b_1\.png is missing"):
+    with pytest.raises(StrbenchError, match=r"9/b_1\.png of gt\.mat is missing"):
         prepare("synthtext/train", lay(files))
 
 

@@ -18,6 +18,16 @@ def fault(what: str, hint: str = "") -> StrbenchError:
     return StrbenchError(what, hint=hint or "Mend the file and import again.", exit_code=DATA)
 
 
+def examples(what: str, names: Sequence[str]) -> str:
+    """A sentence that counts the names and shows the first five.
+
+    >>> examples("a/: images without a label", ["1.png", "2.png"])
+    'a/: images without a label (2): 1.png, 2.png.'
+    """
+    more = ", ..." if len(names) > 5 else ""
+    return f"{what} ({len(names)}): {', '.join(names[:5])}{more}."
+
+
 def decode_text(data: bytes, place: str) -> str:
     """The text of a UTF-8 file without its byte order mark.
 

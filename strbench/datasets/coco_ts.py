@@ -8,6 +8,7 @@ from strbench.annotations.coco import read_cocotext
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.cocotext_det import TRAIN2014
+from strbench.datasets.joining import check_twins
 from strbench.datasets.tree import Tree, natural
 from strbench.types import Sample
 
@@ -22,7 +23,7 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     set; all of them lie in COCO's train2014.
     """
     from strbench.annotations.label_images import WEAK_VALUES
-    from strbench.datasets.pairs import check_twins, level_reader, masked_samples
+    from strbench.datasets.pairs import level_reader, masked_samples
 
     masks: dict[str, str] = {}
     images: dict[str, str] = {}

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from strbench.annotations.coco import read_cocotext
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.joining import join_pages, stem
-from strbench.datasets.tree import Tree
+from strbench.datasets.joining import join_pages
+from strbench.datasets.tree import Tree, stem
 from strbench.types import Sample
 
 _ANNOTATION = {"cocotext_det": "cocotext.v2.json", "cocotext_v1_det": "COCO_Text.json"}

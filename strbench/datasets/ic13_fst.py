@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.hosts import RRC
+from strbench.datasets.joining import check_twins
 from strbench.datasets.pages import numbered
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
@@ -20,8 +21,6 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     Where no photograph comes with its list of characters, all that is not white is text and there
     are no regions.
     """
-    from strbench.datasets.pairs import check_twins
-
     n = _N[split]
     images = numbered(tree, rf"{_STEM}\.(?:jpg|jpeg|png)", n, split=split)
     masks = numbered(tree, rf"(?=gt_|.*_gt\.)(?:gt_)?{_STEM}(?:_gt)?\.(?:bmp|png)", n, split=split)

@@ -1,19 +1,21 @@
-"""Photographs joined with a single file that annotates all of them."""
+"""Files that belong together: twins by their keys, and photographs with one file that annotates all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from strbench.annotations.rows import fault
+from strbench.annotations.rows import examples, fault
 from strbench.archives import stream
-from strbench.datasets.tree import Tree, is_image
+from strbench.datasets.tree import Tree, is_image, stem
 from strbench.types import Region, Sample
 
 
-def stem(path: str) -> str:
-    """The last name of a path without its suffix: "gt_0" of ``train_images/gt_0.jpg``."""
-    return PurePosixPath(path).stem
+def check_twins(tree: Tree, of: Mapping[str, str], among: Mapping[str, str], what: str) -> None:
+    """Raise a StrbenchError that counts and shows the files of ``of`` whose key ``among`` lacks."""
+    alone = [name for key, name in of.items() if key not in among]
+    if alone:
+        raise fault(examples(f"{tree.shown}: {what}", alone))
 
 
 def join_pages(
@@ -80,9 +82,7 @@ def _streamed(
 
 
 def _missing(keys: Sequence[str], place: str) -> Exception:
-    more = ", ..." if len(keys) > 5 else ""
     return fault(
-        f"{place}: annotated photographs that are missing ({len(keys)}): "
-        f"{', '.join(keys[:5])}{more}.",
+        examples(f"{place}: annotated photographs that are missing", keys),
         "Bring all its archives or folders of photographs together.",
     )

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from strbench.annotations.rows import decode_text, fault, unescape
-from strbench.datasets.tree import Tree, natural
+from strbench.annotations.rows import decode_text, examples, fault, unescape
+from strbench.datasets.tree import Tree, natural, stem
 
 LABEL_SUFFIXES = (".txt", ".tsv", ".json", ".jsonl", ".csv", ".tags")
 # Where a folder holds several label files, these are taken first, in this order.
@@ -169,15 +169,15 @@ def find_label_file(tree: Tree) -> str:
         return tree.label_file
     stems = {posixpath.splitext(name)[0].rpartition("/")[2] for name in tree.images}
     texts = [name for name in tree.files if name.lower().endswith(LABEL_SUFFIXES)]
-    twins = Counter(name.rpartition("/")[0] for name in texts if _stem(name) in stems)
-    others = Counter(name.rpartition("/")[0] for name in texts if _stem(name) not in stems)
+    twins = Counter(name.rpartition("/")[0] for name in texts if stem(name) in stems)
+    others = Counter(name.rpartition("/")[0] for name in texts if stem(name) not in stems)
     candidates = [
         name
         for name in texts
         for folder, _, last in [name.rpartition("/")]
         # a folder of one text file per image is no place for the label file
         if (twins[folder] <= others[folder] or last.lower() in _USUAL)
-        and _stem(name) not in stems
+        and stem(name) not in stems
         and not re.match(r"(source|readme|licen[cs]e|lexicon|coords)", last, re.IGNORECASE)
     ]
     depth = min((name.count("/") for name in candidates), default=0)
@@ -193,10 +193,6 @@ def find_label_file(tree: Tree) -> str:
             f"Name the one to use: strbench data import NAME {tree.files[nearest[0]]}",
         )
     return nearest[0] if nearest else ""
-
-
-def _stem(name: str) -> str:
-    return posixpath.splitext(name)[0].rpartition("/")[2]
 
 
 def one_file_per_image(tree: Tree) -> tuple[list[Row], list[str]] | None:
@@ -234,13 +230,13 @@ def one_file_per_image(tree: Tree) -> tuple[list[Row], list[str]] | None:
         return None
     bare = [image for image, text in pairs if not text]
     if bare:
-        raise fault(_examples(f"{tree.shown}: images without a text file", bare))
+        raise fault(examples(f"{tree.shown}: images without a text file", bare))
     folders = {text.rpartition("/")[0] for _, text in pairs}
     orphans = [n for n in texts.values() if n not in used and n.rpartition("/")[0] in folders]
     if folders & {image.rpartition("/")[0] for image in tree.images}:
         orphans = []  # beside the images other text files may lie
     if orphans:
-        raise fault(_examples(f"{tree.shown}: text files without an image", orphans))
+        raise fault(examples(f"{tree.shown}: text files without an image", orphans))
     rows: list[Row] = []
     for image, text in pairs:
         first = decode_text(tree.read(text), tree.place(text)).split("\n")[0].strip()
@@ -248,11 +244,6 @@ def one_file_per_image(tree: Tree) -> tuple[list[Row], list[str]] | None:
             raise fault(f"{tree.place(text)}: the label is empty.")
         rows.append(Row(image, first, 0))
     return rows, [image for image, _ in pairs]
-
-
-def _examples(what: str, names: Sequence[str]) -> str:
-    more = ", ..." if len(names) > 5 else ""
-    return f"{what} ({len(names)}): {', '.join(names[:5])}{more}."
 
 
 def join_images(tree: Tree, rows: Sequence[Row], label_file: str) -> list[str]:
@@ -268,7 +259,7 @@ def join_images(tree: Tree, rows: Sequence[Row], label_file: str) -> list[str]:
     names = [posixpath.normpath(row.path.replace("\\", "/")).lstrip("/") for row in rows]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise fault(_examples(f"{place}: images that are named twice", repeated))
+        raise fault(examples(f"{place}: images that are named twice", repeated))
     own = label_file.rpartition("/")[0]
     folders = {parent for image in tree.images for parent in _parents(image)}
     bases = [own, *sorted(folders - {own, ""}, key=natural)]
@@ -295,7 +286,7 @@ def join_images(tree: Tree, rows: Sequence[Row], label_file: str) -> list[str]:
             complete = exact if len(exact) == 1 else complete
         if len(complete) > 1:
             raise fault(
-                _examples(f"{place}: its images lie in several folders", [c[0] for c in complete]),
+                examples(f"{place}: its images lie in several folders", [c[0] for c in complete]),
                 "Import the folder that holds this label file and its images alone.",
             )
         if complete:
@@ -303,7 +294,7 @@ def join_images(tree: Tree, rows: Sequence[Row], label_file: str) -> list[str]:
     missing = best[2]
     where = [f"{names[i]} (line {rows[i].line})" if rows[i].line else names[i] for i in missing]
     raise fault(
-        _examples(f"{place}: images that are missing", where),
+        examples(f"{place}: images that are missing", where),
         "Bring the images, or remove their lines.",
     )
 
@@ -337,7 +328,7 @@ def named_images(
         found[name] = image
     missing = [name for name in names if name not in found]
     if missing:
-        raise fault(_examples(f"{place}: images that are missing", missing), hint)
+        raise fault(examples(f"{place}: images that are missing", missing), hint)
     return [found[name] for name in names]
 
 
@@ -364,6 +355,6 @@ def check_all_labelled(tree: Tree, images: Sequence[str], place: str) -> None:
     bare = unlabelled_beside(tree, images)
     if bare:
         raise fault(
-            _examples(f"{place}: images without a label", bare),
+            examples(f"{place}: images without a label", bare),
             "Add their lines, move them away, or import all without labels: --unlabelled",
         )

@@ -9,9 +9,8 @@ from strbench.annotations.boxes import read_boxes
 from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.hosts import CVC, RRC
-from strbench.datasets.joining import stem
 from strbench.datasets.pages import numbered, page_samples
-from strbench.datasets.tree import Tree
+from strbench.datasets.tree import Tree, stem
 from strbench.types import Sample
 
 _N = {"mlt17/train": 7200, "mlt17/val": 1800}

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from strbench.annotations.coco import read_openvino
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.hosts import DRIVE
-from strbench.datasets.joining import stem
 from strbench.datasets.passes import cut_listed
-from strbench.datasets.tree import Tree
+from strbench.datasets.tree import Tree, stem
 from strbench.types import Sample
 
 _TEXT = (

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from strbench.annotations.rows import fault
+from strbench.datasets.joining import check_twins
 from strbench.datasets.labels import Row, check_all_labelled, join_images
-from strbench.datasets.tree import Tree, natural
+from strbench.datasets.tree import Tree, natural, stem
 from strbench.types import Region, Sample
 
 Reader = Callable[[bytes, str], Sequence[Region]]  # the bytes of a file and its place
@@ -125,15 +126,11 @@ def page_ids(images: Sequence[str]) -> dict[str, str]:
     >>> page_ids(["a/img_1.jpg", "b/img_1.jpg"])
     {'a/img_1.jpg': 'a/img_1', 'b/img_1.jpg': 'b/img_1'}
     """
-    for short in (_stem, lambda name: posixpath.splitext(name)[0], str):
+    for short in (stem, lambda name: posixpath.splitext(name)[0], str):
         ids = {image: short(image) for image in images}
         if len(set(ids.values())) == len(images):
             break
     return ids
-
-
-def _stem(name: str) -> str:
-    return posixpath.splitext(name.rpartition("/")[2])[0]
 
 
 def _one_for_all(
@@ -141,7 +138,7 @@ def _one_for_all(
 ) -> Found:
     place = tree.place(label_file)
     pages = dict(held)
-    of_stem = {_stem(image): image for image in tree.images}
+    of_stem = {stem(image): image for image in tree.images}
     if all(name in of_stem for name in pages) and len(of_stem) == len(tree.images):
         images = [of_stem[name] for name in pages]  # LSVT and ArT write no suffix
     else:
@@ -159,13 +156,13 @@ def _images_of(tree: Tree, labels: Sequence[str]) -> dict[str, str]:
     """Image -> the annotation file that bears its name."""
     by_stem: dict[str, list[str]] = defaultdict(list)
     for image in tree.images:
-        by_stem[_stem(image)].append(image)
+        by_stem[stem(image)].append(image)
         by_stem[image.rpartition("/")[2]].append(image)  # img_1.jpg.txt
     found: dict[str, str] = {}
     for label in labels:
-        stem = _stem(label)
-        bare = re.sub(r"^(?:poly_)?gt_|_gt$", "", stem, flags=re.IGNORECASE)
-        near = by_stem.get(stem) or by_stem.get(bare) or []
+        name = stem(label)
+        bare = re.sub(r"^(?:poly_)?gt_|_gt$", "", name, flags=re.IGNORECASE)
+        near = by_stem.get(name) or by_stem.get(bare) or []
         parts = set(label.split("/")[:-1])
         shared = [len(parts & set(image.split("/")[:-1])) for image in near]
         best = [image for image, n in zip(near, shared, strict=True) if n == max(shared)]
@@ -227,17 +224,8 @@ def page_samples(
     Raises:
         StrbenchError: a photograph without its annotation file or the reverse, or a bad file.
     """
-    alone = [images[key] for key in images if key not in labels]
-    if alone:
-        raise fault(_examples(f"{tree.shown}: photographs without an annotation file", alone))
-    orphans = [labels[key] for key in labels if key not in images]
-    if orphans:
-        raise fault(_examples(f"{tree.shown}: annotation files without a photograph", orphans))
+    check_twins(tree, images, labels, "photographs without an annotation file")
+    check_twins(tree, labels, images, "annotation files without a photograph")
     for key, image in images.items():
         regions = tuple(read(tree.read(labels[key]), tree.place(labels[key])))
         yield Sample(sample_id(key), tree.read(image), regions=regions)
-
-
-def _examples(what: str, names: Sequence[str]) -> str:
-    more = ", ..." if len(names) > 5 else ""
-    return f"{what} ({len(names)}): {', '.join(names[:5])}{more}."

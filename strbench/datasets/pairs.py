@@ -36,6 +36,7 @@ from strbench.annotations.label_images import (
     values_in,
 )
 from strbench.annotations.rows import fault, text_lines
+from strbench.datasets.joining import check_twins
 from strbench.datasets.labels import Row, find_label_file, join_images, read_rows
 from strbench.datasets.pages import Found
 from strbench.datasets.tree import Tree, is_image
@@ -270,11 +271,3 @@ def masked_samples(
             regions=regions(key) if regions else None,
             mask=encode_mask(read(tree.read(mask), tree.place(mask))),
         )
-
-
-def check_twins(tree: Tree, of: Mapping[str, str], among: Mapping[str, str], what: str) -> None:
-    """Raise a StrbenchError that counts and shows the files of ``of`` whose key ``among`` lacks."""
-    alone = [name for key, name in of.items() if key not in among]
-    if alone:
-        more = ", ..." if len(alone) > 5 else ""
-        raise fault(f"{tree.shown}: {what} ({len(alone)}): {', '.join(alone[:5])}{more}.")

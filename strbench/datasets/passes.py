@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from strbench.archives import Packed, stream
-from strbench.datasets.cutting import cut_words
+from strbench.datasets.cutting import cut_pages
 from strbench.datasets.joining import join_pages
 from strbench.datasets.tree import Tree
 from strbench.filters import keep as label_of
@@ -67,6 +67,5 @@ def cut_listed(
         for page, regions in pages.items()
         if any(label_of(region, keep) is not None for region in regions)
     }
-    for page in join_pages(tree, wanted, place, part=part, streamed=streamed):
-        regions = wanted[page.id]
-        yield from cut_words(page.id, page.image, regions, crop=crop, keep=keep, encode="jpeg")
+    photographs = join_pages(tree, wanted, place, part=part, streamed=streamed)
+    yield from cut_pages(photographs, crop=crop, keep=keep, encode="jpeg")

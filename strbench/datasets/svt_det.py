@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from strbench.annotations.markup import read_tagset
 from strbench.datasets import Lexicons, Source, Spec, SplitSpec
-from strbench.datasets.joining import join_pages, stem
+from strbench.datasets.joining import join_pages
 from strbench.datasets.svt import ARCHIVE
-from strbench.datasets.tree import Tree
+from strbench.datasets.tree import Tree, stem
 from strbench.types import Sample
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from strbench.annotations.rows import fault
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.cutting import cut_words
+from strbench.datasets.cutting import cut_pages
 from strbench.datasets.hosts import DRIVE
 from strbench.datasets.synthtext_det import ARCHIVE
+from strbench.datasets.synthtext_det import parse as photographs
 from strbench.datasets.tree import Tree
 from strbench.types import Sample
 
@@ -19,22 +19,12 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     Upright boxes with each side to the nearest whole pixel, none of a word that reaches out; labels with
     their punctuation. Words of a photograph whose words and boxes differ in number are left out.
     """
-    names = tree.named("gt.mat")
-    if split != "synthtext/train" or not names:
+    if split != "synthtext/train":
         return None
-    return _words(tree, names[0])
-
-
-def _words(tree: Tree, gt: str) -> Iterator[Sample]:
-    from strbench.annotations.matlab import read_synthtext
-
-    folder = gt[: -len("gt.mat")]
-    for name, regions in read_synthtext(tree.files[gt]):
-        if folder + name not in tree.files:
-            raise fault(f"{tree.place(gt)}: the photograph {name} is missing.")
-        page = name.rpartition(".")[0]
-        image = tree.read(folder + name)
-        yield from cut_words(page, image, regions, crop="box-round", keep="all", encode="jpeg")
+    pictures = photographs(tree, "synthtext_det/train")
+    if pictures is None:
+        return None
+    return cut_pages(pictures, crop="box-round", keep="all", encode="jpeg")
 
 
 SPEC = Spec(

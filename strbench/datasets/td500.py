@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from strbench.annotations.boxes import read_boxes
 from strbench.annotations.turned import read_turned
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.joining import stem
 from strbench.datasets.pages import numbered, page_samples
-from strbench.datasets.tree import Tree
+from strbench.datasets.tree import Tree, stem
 from strbench.types import Region, Sample
 
 _N = {"td500/train": 300, "td500/test": 200}

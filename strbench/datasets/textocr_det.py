@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from strbench.annotations.coco import read_textocr
 from strbench.datasets import Remote, Source, Spec, SplitSpec
-from strbench.datasets.joining import join_pages, stem
-from strbench.datasets.tree import Tree
+from strbench.datasets.joining import join_pages
+from strbench.datasets.tree import Tree, stem
 from strbench.types import Sample
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from strbench.annotations.rows import decode_text, fault
 from strbench.annotations.textseg import read_textseg
 from strbench.datasets import Remote, Source, Spec, SplitSpec
+from strbench.datasets.joining import check_twins
 from strbench.datasets.tree import Tree
 from strbench.types import Region, Sample
 
@@ -23,7 +24,7 @@ def parse(tree: Tree, split: str) -> Iterator[Sample] | None:
     ``semantic_label_v1``; the annotation of words is of version 2 and comes with both.
     """
     from strbench.annotations.label_images import TEXTSEG_VALUES
-    from strbench.datasets.pairs import check_twins, level_reader, masked_samples
+    from strbench.datasets.pairs import level_reader, masked_samples
 
     dataset, _, part = split.partition("/")
     is_v1 = dataset == "textseg_v1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import re
 import shutil
 import zipfile
@@ -46,6 +47,11 @@ def _counted(match: re.Match[str]) -> str:
 def is_image(name: str) -> bool:
     """Whether a file name ends like an image's."""
     return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def stem(path: str) -> str:
+    """The last name of a path without its suffix: "gt_0" of ``train_images/gt_0.jpg``."""
+    return posixpath.splitext(path.rpartition("/")[2])[0]
 
 
 @dataclass(frozen=True)
