@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -16,18 +16,23 @@ from strbench.types import Card
 class WordBatch(NamedTuple):
     """A batch of word images on the training device, before a method makes its views."""
 
-    images: Tensor  # (B, 3, H, W) uint8, RGB, resized to the config's input size
+    # (B, 3, H, W) uint8, RGB, resized to the config's input size; H and W are 0 for a method that
+    # reads labels alone
+    images: Tensor
     aspect: Tensor  # (B,) float32, width / height of the original crop
-    labels: list[str]  # B labels as annotated; "" where a sample has none
+    labels: list[str | None]  # B labels as annotated; None: this image comes without one
     seeds: Tensor  # (B,) int64, one seed an image: same seed, same view
 
 
+_AT_LEAST_ONE = ("height", "width", "batch_size", "accumulate", "div", "final_div")
 _NOT_NEGATIVE = (
-    "epochs", "steps", "lr", "lr_batch", "min_lr", "warmup_steps", "warmup_epochs",
-    "weight_decay", "eps", "clip_norm",
+    "unlabelled_batch_size", "epochs", "steps", "lr", "lr_batch", "min_lr", "warmup_steps",
+    "warmup_epochs", "weight_decay", "eps", "clip_norm",
 )  # fmt: skip
+_SHARES = ("layer_decay", "ema", "momentum", "rho", "rise", "decay")
 
 View = Callable[[WordBatch], dict[str, Tensor]]
+Reader = Callable[[Tensor], list[tuple[str, float]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +42,27 @@ class LoopConfig:
     height: int = 32
     width: int = 128
     batch_size: int = 128  # images an optimiser step, over all ranks and accumulation steps
+    unlabelled_batch_size: int = 0  # further images a step, from --unlabelled and without labels
     accumulate: int = 1  # the batch is split in this many forward passes
     epochs: float = 0.0  # passes over the training data; 0: `steps` counts
     steps: int = 0
+    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adamw"
     lr: float = 1.5e-4
     lr_batch: int = 256  # the learning rate is lr * batch_size / lr_batch; 0: lr as it is
-    min_lr: float = 1e-5
+    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "cosine"
+    min_lr: float = 1e-5  # where the cosine ends
     warmup_steps: int = 0
     warmup_epochs: float = 0.0
-    weight_decay: float = 0.1
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    rise: float = 0.3  # onecycle: the share of the run on the way up
+    div: float = 20.0  # onecycle starts at lr / div
+    final_div: float = 1000.0  # and ends at lr / div / final_div
+    milestones: tuple[float, ...] = ()  # steps: after these shares of the run
+    decay: float = 0.1  # the rate is multiplied by this
+    weight_decay: float = 0.1  # of matrices and kernels; vectors and biases never decay
+    betas: tuple[float, float] = (0.9, 0.999)  # adamw, adam
+    eps: float = 1e-8  # adamw, adam, adadelta
+    momentum: float = 0.0  # sgd
+    rho: float = 0.95  # adadelta
     layer_decay: float = 1.0
     clip_norm: float = 0.0  # 0: no clipping
     ema: float = 0.0  # decay of a moving average of the weights that is saved; 0: none
@@ -56,9 +71,9 @@ class LoopConfig:
     def __post_init__(self) -> None:
         """Refuses a value with which no run is possible."""
         bounds: dict[str, tuple[float, float]] = {
-            **dict.fromkeys(("height", "width", "batch_size", "accumulate"), (1, math.inf)),
+            **dict.fromkeys(_AT_LEAST_ONE, (1, math.inf)),
             **dict.fromkeys(_NOT_NEGATIVE, (0, math.inf)),
-            **dict.fromkeys(("layer_decay", "ema"), (0, 1)),
+            **dict.fromkeys(_SHARES, (0, 1)),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
@@ -67,6 +82,10 @@ class LoopConfig:
                 raise StrbenchError(
                     f"{name}={value!r}: expected {least}.", hint=f"--set {name}=..."
                 )
+
+    @property
+    def images_a_step(self) -> int:
+        return self.batch_size + self.unlabelled_batch_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +96,10 @@ class Method:
     optimised, the rest is logged). The module may also have ``before_step(progress: float)``, called
     once an optimiser step with the finished fraction of training (momentum updates), and, for layer
     decay, ``depth: int`` and ``layer_of(parameter_name) -> int`` (0 the stem, ``depth + 1`` the head).
-    ``views(config)`` returns the function from a WordBatch to that loss's batch, ``export(module)``
-    the tensors that fine-tuning or prediction loads.
+    ``views(config)`` returns the function from a WordBatch to that loss's batch.
+
+    ``export(module)`` gives the tensors that are kept, under the names which the recognizers that
+    start from them use in their own ``state_dict``; ``inherit`` needs no other rule.
     """
 
     card: Card
@@ -86,6 +107,54 @@ class Method:
     build: Callable[[Any], nn.Module]
     views: Callable[[Any], View]
     export: Callable[[nn.Module], dict[str, Tensor]]
-    load_encoder: Callable[[nn.Module, dict[str, Tensor]], list[str]] | None = None
     needs_labels: bool = False
-    reader: Callable[[nn.Module, Any], Callable[[Tensor], list[tuple[str, float]]]] | None = None
+    needs_images: bool = True  # False: a language model, trained on labels alone
+    # A function from float images (B, 3, H, W), RGB in [0, 1], to (text, confidence) in order; None
+    # for a method whose result reads nothing.
+    reader: Callable[[nn.Module, Any], Reader] | None = None
+    # Prefixes of the tensors that may stay as drawn when another run's weights are taken over; None:
+    # it does not start from other weights.
+    fresh: tuple[str, ...] | None = None
+    # Settings that decide the tensors' shapes: a run that starts from another takes them from there.
+    shape: tuple[str, ...] = ("size",)
+    feeds: tuple[str, ...] = ()  # entries that start from this one's weights, the usual one first
+    parents: tuple[str, ...] = ()  # entries of which one must be given with --from
+
+
+def inherit(
+    module: nn.Module, parents: Mapping[str, Mapping[str, Tensor]], *, fresh: tuple[str, ...]
+) -> list[str]:
+    """Copies the tensors of other runs into ``module``; the names that stay as drawn come back.
+
+    Args:
+        parents: run name -> its tensors, named as in ``module.state_dict()``.
+        fresh: prefixes under which tensors may be missing.
+
+    Raises:
+        StrbenchError: a tensor that ``module`` does not have, has in another shape, or needs and
+            nobody brings; or two parents that bring the same one.
+    """
+    own = module.state_dict()
+    taken: dict[str, Tensor] = {}
+    wrong: list[str] = []
+    for run, tensors in parents.items():
+        for name, tensor in tensors.items():
+            if name not in own:
+                wrong.append(f"{name} of {run} has no place here")
+            elif name in taken:
+                wrong.append(f"{name} of {run} comes from another run too")
+            elif tensor.shape != own[name].shape:
+                shapes = f"{tuple(tensor.shape)} where {tuple(own[name].shape)} was expected"
+                wrong.append(f"{name} of {run} is {shapes}")
+            else:
+                taken[name] = tensor
+    missing = [name for name in own if name not in taken]
+    wrong += [f"{name} is missing" for name in missing if not name.startswith(fresh)]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise StrbenchError(
+            f"The weights of {' and '.join(parents)} do not fit: {'; '.join(wrong[:3])}{more}.",
+            hint="Leave size, charset and input size to the parent run, or --from another one.",
+        )
+    module.load_state_dict(taken, strict=False)
+    return missing

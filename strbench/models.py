@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from inspect import signature
@@ -41,7 +41,7 @@ class RunInfo:
 
     name: str  # e.g. "vit-ctc-micro.smoke+dig"
     entry: str  # name in the registry
-    kind: str  # "methods" or "models"
+    kind: registry.Kind  # "methods" or "models"
     recipe: str
     config: dict[str, Any]
     seed: int
@@ -49,6 +49,7 @@ class RunInfo:
     parents: list[str] = field(default_factory=list)  # run ids: pretraining first
     trained_on: str = ""
     key: str = ""  # hash of everything that shaped the weights
+    reads: bool = False  # the weights are a whole recognizer's
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def load_run(directory: Path) -> tuple[RunInfo, Method, dict[str, Tensor], dict[
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise _damaged(directory, error) from error
-    method: Method = registry.load("methods" if info.kind == "methods" else "models", info.entry)
+    method: Method = registry.load(info.kind, info.entry)
     return info, method, tensors, {"path": str(path), "sha256": file_sha256(path)}
 
 
@@ -138,23 +139,57 @@ def _damaged(directory: Path, error: Exception) -> StrbenchError:
 
 
 def run_directory(name: str) -> Path:
-    """The folder of a run given by name under ``<home>/runs`` or by path.
+    """The folder of a run: a name under ``<home>/runs``, a path, or what comes with strbench.
 
     Raises:
-        StrbenchError: neither is there; near names are listed.
+        StrbenchError: none of these is there; near names are listed.
     """
-    for directory in (home() / "runs" / name, Path(name).expanduser()):
+    places = (home() / "runs" / name, Path(name).expanduser(), registry.folder("weights") / name)
+    for directory in places:
         if (directory / RUN).is_file():
             return directory
-    raise unknown_name("finished run", name, finished_runs(), hint="See: strbench list runs")
+    known = [*finished_runs(), *shipped()]
+    raise unknown_name("finished run", name, known, hint="See: strbench list runs")
 
 
-def finished_runs(kind: str | None = None) -> list[str]:
-    """Names of finished runs under the home folder, the newest last; ``kind`` as in ``RunInfo``."""
+def shipped() -> list[str]:
+    """Names of the trained recognizers that come with strbench, the one to use by default first."""
+    folder = registry.folder("weights")
+    return sorted(path.parent.name for path in folder.glob(f"*/{RUN}"))
+
+
+def export_run(name: str, folder: Path, *, half: bool = False) -> dict[str, str]:
+    """Copy a finished run's weights and ``run.json`` into a new folder; the record's entry comes back.
+
+    Args:
+        half: floating tensors become float16, half the size; every door reads them as float32.
+
+    Raises:
+        StrbenchError: no such run, the folder holds one already, or a weight that float16 cannot hold.
+    """
+    import torch
+
+    if (folder / RUN).exists():
+        raise StrbenchError(f"{folder} holds a run already.", hint="Name another folder.")
+    info, _, tensors, _ = load_run(run_directory(name))
+    if half:
+        tensors = {
+            key: value.half() if value.dtype == torch.float32 else value
+            for key, value in tensors.items()
+        }
+    folder.mkdir(parents=True, exist_ok=True)
+    return save_run(folder, tensors, info)
+
+
+def finished_runs(wanted: Callable[[RunInfo], bool] | None = None) -> list[str]:
+    """Names of finished runs under the home folder, the newest last; those that are ``wanted``."""
     found = sorted((home() / "runs").glob(f"*/{RUN}"), key=lambda p: p.stat().st_mtime)
-    if kind is None:
-        return [p.parent.name for p in found]
-    return [p.parent.name for p in found if load_info(p.parent).kind == kind]
+    return [p.parent.name for p in found if wanted is None or wanted(load_info(p.parent))]
+
+
+def readers() -> list[str]:
+    """Names of the finished runs that read text, the newest last."""
+    return finished_runs(lambda info: info.reads)
 
 
 class TrainedRecognizer:
@@ -184,7 +219,7 @@ class TrainedRecognizer:
             torch.inference_mode(),
             torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None),
         ):
-            return [Reading(text, confidence) for text, confidence in self._reader(pixels * 2 - 1)]
+            return [Reading(text, confidence) for text, confidence in self._reader(pixels)]
 
 
 def resolve(name: str, *, device: str = "auto") -> Loaded:
@@ -240,7 +275,7 @@ def _load_trained(name: str, device: str) -> Loaded:
     try:
         directory = run_directory(name)
     except StrbenchError as error:
-        known = [*registry.names("engines"), *finished_runs("models")]
+        known = [*registry.names("engines"), *readers(), *shipped()]
         hint = "Train one (strbench finetune), or see: strbench list models"
         raise unknown_name("recognizer", name, known, hint=hint) from error
     info, method, tensors, weights = load_run(directory)
@@ -272,13 +307,16 @@ def _load_trained(name: str, device: str) -> Loaded:
 
 
 def at_hand() -> list[str]:
-    """Names that ``resolve`` can load here and now: trained recognizers, then installed engines."""
+    """Names that ``resolve`` can load here and now.
+
+    Recognizers trained here, the ones that come with strbench, then installed engines.
+    """
     engines = (
         name
         for name in registry.names("engines")
         if engine_missing(name) is None and not needs_argument(name)
     )
-    return [*finished_runs("models"), *engines]
+    return [*readers(), *shipped(), *engines]
 
 
 def needs_argument(engine: str) -> bool:

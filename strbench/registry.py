@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 from strbench.errors import StrbenchError, unknown_name
@@ -17,13 +19,37 @@ from strbench.errors import StrbenchError, unknown_name
 Kind = Literal["methods", "models", "engines", "datasets"]
 
 BUILT_IN: dict[str, dict[str, str]] = {
-    "methods": {  # pretraining: a module with CARD, Config, RECIPES, build, views
+    "methods": {  # trained on images without labels, or with some of them
         "dig": "strbench.baselines.pretrain.dig:DIG",
         "gen": "strbench.baselines.pretrain.dig:GEN",
         "dis": "strbench.baselines.pretrain.dig:DIS",
+        "mae": "strbench.baselines.pretrain.mae:MAE",
+        "seqclr": "strbench.baselines.pretrain.seqclr:SEQCLR",
+        "seqclr-vit": "strbench.baselines.pretrain.seqclr:SEQCLR_VIT",
+        "persec": "strbench.baselines.pretrain.persec:PERSEC",
+        "persec-cnn": "strbench.baselines.pretrain.persec:PERSEC_CNN",
+        "moco": "strbench.baselines.pretrain.moco:MOCO",
+        "rotnet": "strbench.baselines.pretrain.rotnet:ROTNET",
+        "pseudo-label": "strbench.baselines.semisup.pseudo_label:PSEUDO_LABEL",
+        "mean-teacher": "strbench.baselines.semisup.mean_teacher:MEAN_TEACHER",
+        "character-consistency": (
+            "strbench.baselines.semisup.character_consistency:CHARACTER_CONSISTENCY"
+        ),
+        "fixmatch": "strbench.baselines.semisup.character_consistency:FIXMATCH",
+        "abinet-language": "strbench.baselines.pretrain.abinet_language:ABINET_LANGUAGE",
+        "semimtr-vision": "strbench.baselines.semisup.semimtr:SEMIMTR_VISION",
+        "semimtr": "strbench.baselines.semisup.semimtr:SEMIMTR",
     },
     "models": {  # fine-tuned recognizers
         "vit-ctc": "strbench.baselines.recognition.vit_ctc:VIT_CTC",
+        "vit-attention": "strbench.baselines.recognition.vit_attention:VIT_ATTENTION",
+        "vit-transformer": "strbench.baselines.recognition.vit_transformer:VIT_TRANSFORMER",
+        "crnn": "strbench.baselines.recognition.crnn:CRNN",
+        "trba": "strbench.baselines.recognition.trba:TRBA",
+        "trbc": "strbench.baselines.recognition.trba:TRBC",
+        "abinet-vision": "strbench.baselines.recognition.abinet:ABINET_VISION",
+        "abinet": "strbench.baselines.recognition.abinet:ABINET",
+        "parseq": "strbench.baselines.recognition.parseq:PARSEQ",
     },
     "engines": {  # outside recognizers: a callable that returns a Recognizer
         "rapidocr": "strbench.baselines.adapters.rapidocr:build",
@@ -84,6 +110,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
 # Whole tables that live beside the evidence and not in the engine.
 TABLES: dict[str, str] = {"suites": "strbench.benchmarks.suites:SUITES"}
 
+# Folders of files that come with the package: package:folder.
+FOLDERS: dict[str, str] = {"weights": "strbench.baselines:weights"}
+
 
 @cache
 def _targets(kind: Kind) -> dict[str, str]:
@@ -120,3 +149,12 @@ def table(name: str) -> Any:
     """The mapping behind a name of ``TABLES``."""
     module, _, attribute = TABLES[name].partition(":")
     return getattr(import_module(module), attribute)
+
+
+def folder(name: str) -> Path:
+    """The folder behind a name of ``FOLDERS``; its package is not imported."""
+    package, _, inside = FOLDERS[name].partition(":")
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / inside

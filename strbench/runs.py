@@ -26,10 +26,10 @@ from strbench.devices import autocast_type, device_name, pick_device
 from strbench.errors import PARTIAL, StrbenchError, unknown_name
 from strbench.files import lock
 from strbench.home import home
-from strbench.methods import LoopConfig, Method
+from strbench.methods import LoopConfig, Method, inherit
 from strbench.settings import override
 from strbench.store import prepared_splits
-from strbench.streams import Portion, WordStream, parse_portions
+from strbench.streams import Portion, Subset, WordStream, parse_portions
 from strbench.train import Ranks, TrainResult, fit, ranks, total_steps
 
 
@@ -39,14 +39,15 @@ class Plan:
 
     name: str
     entry: str
-    kind: str  # "methods" or "models"
+    kind: registry.Kind  # "methods" or "models"
     method: Method
     recipe: str
     config: Any
     typed: list[str]
     portions: list[Portion]
-    first: float | None
-    parent: str | None  # name or folder of the pretraining run
+    unlabelled: list[Portion]
+    subset: Subset | None
+    parents: tuple[str, ...]  # names or folders of the runs whose weights it starts from
     seed: int
     device: torch.device
 
@@ -57,9 +58,13 @@ class Plan:
     @property
     def trained_on(self) -> str:
         """The data in one line, for cards and tables."""
-        names = [split.name for portion in self.portions for split in portion.splits]
-        part = "" if self.first is None else f" (first {self.first:.0%})"
-        return " + ".join(names) + part
+        part = f" ({self.subset})" if self.subset else ""
+        more = f", unlabelled {_named(self.unlabelled)}" if self.unlabelled else ""
+        return _named(self.portions) + part + more
+
+
+def _named(portions: Sequence[Portion]) -> str:
+    return " + ".join(split.name for portion in portions for split in portion.splits)
 
 
 def find_entry(kind: registry.Kind, name: str) -> tuple[str, Method, list[str]]:
@@ -95,27 +100,34 @@ def make_plan(
     name: str,
     *,
     data: Sequence[str],
+    unlabelled: Sequence[str] = (),
     recipe: str | None = None,
     settings: Sequence[str] = (),
     run_name: str | None = None,
-    parent: str | None = None,
-    first: float | None = None,
+    parents: Sequence[str] = (),
+    subset: Subset | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> Plan:
     """What a command line means, checked before anything is written.
 
     Raises:
-        StrbenchError: an unknown entry, recipe, setting, split or parent, or data without labels for
-            an entry that needs them.
+        StrbenchError: an unknown entry, recipe, setting, split or parent; data without labels for
+            an entry that needs them; unlabelled data missing, or given to an entry that has no use
+            for it; a parent missing, or given to an entry that starts from none.
     """
     entry, method, implied = find_entry(kind, name)
     where = pick_device(device)
     recipe = pick_recipe(method, recipe, where)
-    origin = models.load_info(models.run_directory(parent)) if parent is not None else None
-    if origin is not None and not implied and "size" in origin.config:
-        implied = [f"size={origin.config['size']}"]  # unless a setting says otherwise
-    config = override(method.recipes[recipe], [*implied, *settings])
+    origins = [models.load_info(models.run_directory(parent)) for parent in parents]
+    check_parents(entry, method, origins)
+    inherited = [
+        f"{setting}={origin.config[setting]}"
+        for origin in origins
+        for setting in method.shape
+        if setting in origin.config
+    ]
+    config = override(method.recipes[recipe], [*inherited, *implied, *settings])
     portions = parse_portions(data)
     if method.needs_labels:
         for split in (split for portion in portions for split in portion.splits):
@@ -124,6 +136,15 @@ def make_plan(
                     f"{split.name} has no labels, and {entry} is trained on labels.",
                     hint="See: strbench list datasets",
                 )
+    if bool(unlabelled) != bool(config.unlabelled_batch_size):
+        raise StrbenchError(
+            f"{entry} also learns from images without labels, and none were given."
+            if config.unlabelled_batch_size
+            else f"{entry} has no use for --unlabelled data.",
+            hint="--unlabelled rendered/unlabelled"
+            if config.unlabelled_batch_size
+            else "Give its data with --data.",
+        )
     if run_name is not None and (Path(run_name).name != run_name or run_name.startswith(".")):
         raise StrbenchError(
             f"--name {run_name!r}: expected the name of a folder under {home() / 'runs'}.",
@@ -131,8 +152,9 @@ def make_plan(
         )
     size = getattr(config, "size", "")
     default = f"{entry}{'-' if size else ''}{size}.{recipe}"
-    if origin is not None:
-        default += f"+{origin.entry}"
+    default += "".join(f"+{origin.entry}" for origin in origins)
+    if subset is not None:
+        default += f"-{subset.how}{subset.fraction:g}"
     if seed:
         default += f"-seed{seed}"
     return Plan(
@@ -144,17 +166,33 @@ def make_plan(
         config=config,
         typed=list(settings),
         portions=portions,
-        first=first,
-        parent=parent,
+        unlabelled=parse_portions(unlabelled, option="--unlabelled") if unlabelled else [],
+        subset=subset,
+        parents=tuple(parents),
         seed=seed,
         device=where,
     )
 
 
+def check_parents(entry: str, method: Method, origins: Sequence[models.RunInfo]) -> None:
+    """Refuses weights that the entry does not start from, and the lack of those it needs."""
+    names = [origin.entry for origin in origins]
+    if origins and method.fresh is None:
+        raise StrbenchError(
+            f"{entry} does not start from another run's weights.", hint="Leave --from out."
+        )
+    if method.parents and not set(names) & set(method.parents):
+        raise StrbenchError(
+            f"{entry} starts from a trained {' or '.join(method.parents)}, "
+            f"and {'found ' + ', '.join(names) if names else 'none was given'}.",
+            hint=f"strbench finetune {method.parents[0]} --from scratch, then --from that run",
+        )
+
+
 def default_data(
-    kind: registry.Kind,
     recipe: str | None,
     *,
+    labelled: bool,
     device: str,
     say: Callable[[str], None],
 ) -> list[str]:
@@ -166,14 +204,14 @@ def default_data(
     name = recipe or ("smoke" if pick_device(device).type == "cpu" else "small")
     if name == "paper":
         raise StrbenchError(
-            "The paper recipe needs the paper's kind of data, and no --data was given.",
+            "The paper recipe needs the paper's kind of data, and not all of it was given.",
             hint="For example: --data iiit5k/train --data svt/train   (see: strbench list datasets)",
         )
     if name == "smoke":
         split = "rendered_demo/train"
     else:
-        split = "rendered/unlabelled" if kind == "methods" else "rendered/train"
-    say(f"no --data: rendered words, {split}")
+        split = "rendered/train" if labelled else "rendered/unlabelled"
+    say(f"no {'--data' if labelled else 'images without labels'}: rendered words, {split}")
     if split not in prepared_splits():
         if "RANK" in os.environ:
             raise StrbenchError(
@@ -194,8 +232,11 @@ def _stream(plan: Plan, rank: int, world: int) -> WordStream:
         seed=plan.seed,
         rank=rank,
         world=world,
-        first=plan.first,
+        unlabelled=plan.unlabelled,
+        unlabelled_batch_size=config.unlabelled_batch_size,
+        subset=plan.subset,
         with_labels=plan.method.needs_labels,
+        with_images=plan.method.needs_images,
     )
 
 
@@ -209,10 +250,12 @@ def describe(plan: Plan) -> dict[str, Any]:
         "recipe": plan.recipe,
         "device": str(plan.device),
         "data": {split.name: split.n for portion in plan.portions for split in portion.splits},
-        "parent": plan.parent,
+        "subset": str(plan.subset) if plan.subset else None,
+        "unlabelled": {s.name: s.n for portion in plan.unlabelled for s in portion.splits},
+        "parents": list(plan.parents),
         "parameters": sum(p.numel() for p in module.parameters()),
         "steps": steps,
-        "images": steps * plan.config.batch_size,
+        "images": steps * plan.config.images_a_step,
         "folder": str(plan.directory),
         "config": asdict(plan.config),
     }
@@ -246,8 +289,8 @@ def execute(
         else:
             say = _silent
         place.wait()
-        module, lineage, parent_sha = _build(plan, say)
-        key = _key(plan, parent_sha)
+        module, lineage, checksums = _build(plan, say)
+        key = _key(plan, checksums)
         if _is_finished(directory, key, plan.name):
             say(f"{plan.name} is finished already; --replace trains it anew")
             return directory / models.WEIGHTS
@@ -290,6 +333,7 @@ def execute(
                 parents=lineage,
                 trained_on=plan.trained_on,
                 key=key,
+                reads=plan.method.reader is not None,
             )
             saved = models.save_run(directory, plan.method.export(module), info)
             record.finish(
@@ -312,29 +356,34 @@ def _silent(text: str) -> None:
     """What ranks other than the first say."""
 
 
-def _build(plan: Plan, say: Callable[[str], None]) -> tuple[nn.Module, list[str], str]:
-    """The module at its first step, the run ids it descends from, and the parent's checksum."""
+def _build(plan: Plan, say: Callable[[str], None]) -> tuple[nn.Module, list[str], list[str]]:
+    """The module at its first step, the run ids it descends from, and the parents' checksums."""
     torch.manual_seed(plan.seed)
     module = plan.method.build(plan.config)
-    if plan.parent is None:
-        return module, [], ""
-    if plan.method.load_encoder is None:
-        raise StrbenchError(
-            f"{plan.entry} does not start from another run's weights.", hint="Leave --from out."
-        )
-    info, _, tensors, weights = models.load_run(models.run_directory(plan.parent))
-    fresh = plan.method.load_encoder(module, tensors)
-    say(f"encoder from {info.name}; fresh there: {', '.join(fresh) or 'nothing'}")
-    return module, [info.record, *info.parents], weights["sha256"]
+    loaded = [models.load_run(models.run_directory(parent)) for parent in plan.parents]
+    if loaded:
+        weights = {info.name: tensors for info, _, tensors, _ in loaded}
+        fresh = inherit(module, weights, fresh=plan.method.fresh or ())
+        say(f"weights from {', '.join(weights)}; fresh here: {_shortened(fresh)}")
+    lineage = [run for info, *_ in loaded for run in (info.record, *info.parents)]
+    return module, lineage, [weights["sha256"] for *_, weights in loaded]
 
 
-def _key(plan: Plan, parent_sha: str) -> str:
+def _shortened(names: Sequence[str]) -> str:
+    """Names of tensors by their first two parts, each once."""
+    return ", ".join(dict.fromkeys(".".join(name.split(".")[:2]) for name in names)) or "nothing"
+
+
+def _key(plan: Plan, checksums: Sequence[str]) -> str:
     """The hash of everything that shapes the weights."""
     data = [
         [[split.name, split.fingerprint] for split in portion.splits] + [portion.fraction]
-        for portion in plan.portions
+        for portion in (*plan.portions, *plan.unlabelled)
     ]
-    shape = [plan.entry, asdict(plan.config), data, plan.first, plan.seed, parent_sha]
+    shape = [
+        plan.entry, asdict(plan.config), data, len(plan.unlabelled), str(plan.subset), plan.seed,
+        checksums,
+    ]  # fmt: skip
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
 
 
@@ -343,7 +392,13 @@ def _record(plan: Plan, lineage: list[str], place: Ranks) -> records.Record:
     return records.start(
         kind="pretrain" if plan.kind == "methods" else "finetune",
         name=plan.name,
-        config={"recipe": plan.recipe, "first": plan.first, **asdict(plan.config)},
+        config={
+            "entry": plan.entry,
+            "recipe": plan.recipe,
+            "subset": asdict(plan.subset) if plan.subset else None,
+            "unlabelled": [split.name for portion in plan.unlabelled for split in portion.splits],
+            **asdict(plan.config),
+        },
         typed=plan.typed,
         data=[
             records.Data(
@@ -352,7 +407,7 @@ def _record(plan: Plan, lineage: list[str], place: Ranks) -> records.Record:
                 fingerprint=split.fingerprint,
                 labels=split.manifest.labels,
             )
-            for portion in plan.portions
+            for portion in (*plan.portions, *plan.unlabelled)
             for split in portion.splits
         ],
         parents=lineage,

@@ -14,6 +14,8 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,13 +24,14 @@ from strbench.errors import DATA, StrbenchError
 from strbench.loading import decode, stretch
 from strbench.methods import WordBatch
 from strbench.store import Split, find_split
+from strbench.word_file import WordFile
 
 
 @dataclass(frozen=True)
 class Portion:
     """Splits that are shuffled together and fill a fraction of every batch."""
 
-    splits: tuple[Split, ...]
+    splits: tuple[Split | WordFile, ...]
     fraction: float
 
     @property
@@ -36,21 +39,39 @@ class Portion:
         return sum(split.n for split in self.splits)
 
 
-def parse_portions(names: Sequence[str]) -> list[Portion]:
-    """The portions that the command line names: ``svt/train`` or ``rendered/train=0.5``.
+@dataclass(frozen=True)
+class Subset:
+    """A part of every split: its first samples, or a random draw that depends on the run's seed.
 
-    Names with a number fill that fraction of every batch; those without are shuffled together and
+    Draws of one seed are nested: 1 % lies within 10 %.
+    """
+
+    how: Literal["first", "random"]
+    fraction: float
+
+    def count(self, n: int) -> int:
+        """How many of ``n`` samples: the fraction rounded down, one at least."""
+        return max(1, int(n * self.fraction + 1e-9))  # 0.29 * 100 is 28.999...
+
+    def __str__(self) -> str:
+        return f"{self.how} {100 * self.fraction:g} %"
+
+
+def parse_portions(names: Sequence[str], *, option: str = "--data") -> list[Portion]:
+    """The portions that the command line names: ``svt/train``, ``rendered/train=0.5``, ``words.txt``.
+
+    A name that ends in ``.txt`` is a text file whose words a language model reads. Names with a number fill that fraction of every batch; those without are shuffled together and
     share the rest.
 
     Raises:
         StrbenchError: an unknown split, or fractions that do not fit in one batch.
     """
     fixed: list[Portion] = []
-    rest: list[Split] = []
+    rest: list[Split | WordFile] = []
     for text in names:
         name, equals, number = text.partition("=")
         if not equals:
-            rest.append(find_split(name, task="recognition"))
+            rest.append(_source(name))
             continue
         try:
             fraction = float(number)
@@ -59,26 +80,32 @@ def parse_portions(names: Sequence[str]) -> list[Portion]:
         if not 0 < fraction <= 1:
             raise StrbenchError(
                 f"{text!r}: expected a fraction above 0 and up to 1 after '=', found {number!r}.",
-                hint="For example: --data rendered/train=0.5 --data svt/train",
+                hint=f"For example: {option} rendered/train=0.5 {option} svt/train",
             )
-        fixed.append(Portion((find_split(name, task="recognition"),), fraction))
+        fixed.append(Portion((_source(name),), fraction))
     remaining = 1.0 - sum(portion.fraction for portion in fixed)
     if remaining < -1e-9 or (rest and remaining < 1e-9) or (not rest and remaining > 1e-9):
         raise StrbenchError(
-            f"The fractions of --data add up to {1 - remaining:g}; with splits that name none, "
+            f"The fractions of {option} add up to {1 - remaining:g}; with splits that name none, "
             "something must be left for them, and without any they must add up to 1.",
-            hint="For example: --data rendered/train=0.5 --data svt/train",
+            hint=f"For example: {option} rendered/train=0.5 {option} svt/train",
         )
     return ([Portion(tuple(rest), remaining)] if rest else []) + fixed
+
+
+def _source(name: str) -> Split | WordFile:
+    return WordFile(Path(name)) if name.endswith(".txt") else find_split(name, task="recognition")
 
 
 class WordStream:
     """The batches of one rank; ``batch(k)`` is a pure function, ``iterate`` reads ahead.
 
     Args:
-        batch_size: images over all ranks together.
-        first: use only this fraction of each split, its first samples, as released label-fraction
-            runs do (None: all).
+        batch_size: images a step from ``portions``, over all ranks together.
+        unlabelled, unlabelled_batch_size: further images a step, whose labels are withheld. They
+            come behind the others, and ``n`` does not count them.
+        subset: the part of each split of ``portions`` that is used (None: all).
+        with_images: without them ``images`` is (B, 3, 0, 0) and nothing is decoded.
         cache_bytes: decoded crops are kept in memory if all of them fit in this many bytes; 0 lets
             a quarter of the machine's memory, 4 GiB at most, be shared by the ranks.
     """
@@ -93,43 +120,41 @@ class WordStream:
         seed: int,
         rank: int = 0,
         world: int = 1,
-        first: float | None = None,
+        unlabelled: Sequence[Portion] = (),
+        unlabelled_batch_size: int = 0,
+        subset: Subset | None = None,
         with_labels: bool = True,
+        with_images: bool = True,
         cache_bytes: int = 0,
     ) -> None:
-        if batch_size % world:
+        if (batch_size + unlabelled_batch_size) % world:
             raise StrbenchError(
-                f"A batch of {batch_size} images cannot be shared by {world} ranks.",
+                f"A batch of {batch_size + unlabelled_batch_size} images cannot be shared by "
+                f"{world} ranks.",
                 hint=f"--set batch_size={(batch_size // world + 1) * world}",
             )
-        self.portions = list(portions)
+        self.portions = [*portions, *unlabelled]
+        self._chosen = len(portions)  # the portions that ``subset`` cuts; the rest is unlabelled
+        self.with_labels = with_labels
+        self.with_images = with_images
         self.height, self.width = height, width
         self.seed, self.rank, self.world = seed, rank, world
-        self.with_labels = with_labels
-        self.batch_size = batch_size
+        self.subset = subset
         # ends[p][s]: how many samples of portion p lie in its splits up to and including s
         self._ends = [
-            list(accumulate(_first(split.n, first) for split in portion.splits))
-            for portion in self.portions
-        ]
-        self.counts = [round(portion.fraction * batch_size) for portion in self.portions]
-        self.counts[0] += batch_size - sum(self.counts)
-        if min(self.counts) < 1:
-            raise StrbenchError(
-                f"A batch of {batch_size} images has no room for every --data fraction.",
-                hint="Use a larger batch or a larger fraction.",
-            )
+            list(accumulate(subset.count(s.n) if subset else s.n for s in portion.splits))
+            for portion in portions
+        ] + [list(accumulate(split.n for split in portion.splits)) for portion in unlabelled]
+        self.counts = _shares(portions, batch_size) + _shares(unlabelled, unlabelled_batch_size)
+        self.n = sum(ends[-1] for ends in self._ends[: len(portions)])  # samples in one pass
         self._permutations: dict[tuple[int, int], np.ndarray] = {}
         self._permuting = threading.Lock()
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         cache_bytes = cache_bytes or min(4 << 30, memory // 4) // world
-        fits = self.n * height * width * 3 <= cache_bytes
+        self._subsets: dict[tuple[int, int], np.ndarray] = {}
+        whole = sum(ends[-1] for ends in self._ends)
+        fits = whole * height * width * 3 <= cache_bytes
         self._cache: dict[tuple[int, int], tuple[np.ndarray, float]] | None = {} if fits else None
-
-    @property
-    def n(self) -> int:
-        """Samples in one pass."""
-        return sum(ends[-1] for ends in self._ends)
 
     def _index(self, portion: int, position: int) -> int:
         epoch, offset = divmod(position, self._ends[portion][-1])
@@ -150,10 +175,22 @@ class WordStream:
                 known[portion, epoch] = fresh
             return known[portion, epoch]
 
-    def _place(self, portion: int, index: int) -> tuple[Split, int]:
+    def _place(self, portion: int, index: int) -> tuple[Split | WordFile, int]:
         ends = self._ends[portion]
         which = bisect_right(ends, index)
-        return self.portions[portion].splits[which], index - (ends[which - 1] if which else 0)
+        split = self.portions[portion].splits[which]
+        index -= ends[which - 1] if which else 0
+        if portion < self._chosen and self.subset is not None and self.subset.how == "random":
+            index = int(self._drawn(portion, which, split.n)[index])
+        return split, index
+
+    def _drawn(self, portion: int, which: int, n: int) -> np.ndarray:
+        """The samples of a split in the order in which a random subset takes them."""
+        with self._permuting:
+            if (portion, which) not in self._subsets:
+                drawn = np.random.default_rng([self.seed, portion, which, n]).permutation(n)
+                self._subsets[portion, which] = drawn
+            return self._subsets[portion, which]
 
     def _load(self, portion: int, index: int) -> tuple[np.ndarray, float]:
         if self._cache is not None and (hit := self._cache.get((portion, index))) is not None:
@@ -197,17 +234,19 @@ class WordStream:
             for portion, count in enumerate(self.counts)
             for j in range(count)
         ][self.rank :: self.world]
-        images = torch.empty((len(places), 3, self.height, self.width), dtype=torch.uint8)
+        size = (self.height, self.width) if self.with_images else (0, 0)
+        images = torch.empty((len(places), 3, *size), dtype=torch.uint8)
         array = images.numpy()  # shares memory with the tensor
-        aspect = torch.empty(len(places))
-        labels: list[str] = []
+        aspect = torch.ones(len(places))
+        labels: list[str | None] = []
         seeds: list[int] = []
         for row, (portion, position) in enumerate(places):
             index = self._index(portion, position)
-            pixels, ratio = self._load(portion, index)
-            array[row] = pixels.transpose(2, 0, 1)
-            aspect[row] = ratio
-            labels.append(self._label(portion, index) if self.with_labels else "")
+            if self.with_images:
+                pixels, aspect[row] = self._load(portion, index)
+                array[row] = pixels.transpose(2, 0, 1)
+            is_labelled = self.with_labels and portion < self._chosen
+            labels.append(self._label(portion, index) if is_labelled else None)
             seeds.append(_mix(self.seed, portion, position))
         return WordBatch(images, aspect, labels, torch.tensor(seeds, dtype=torch.int64))
 
@@ -246,8 +285,17 @@ class WordStream:
                     future.cancel()
 
 
-def _first(n: int, first: float | None) -> int:
-    return n if first is None else max(1, int(n * first + 1e-9))  # 0.29 * 100 is 28.999...
+def _shares(portions: Sequence[Portion], batch_size: int) -> list[int]:
+    """How many images of a batch come from each portion."""
+    counts = [round(portion.fraction * batch_size) for portion in portions]
+    if counts:
+        counts[0] += batch_size - sum(counts)
+        if min(counts) < 1:
+            raise StrbenchError(
+                f"A batch of {batch_size} images has no room for the fraction of every split.",
+                hint="Use a larger batch or a larger fraction.",
+            )
+    return counts
 
 
 def _mix(seed: int, portion: int, position: int) -> int:

@@ -26,12 +26,13 @@ from strbench.checkpoints import CHECKPOINT, LOG, Average, Log, TrainingState
 from strbench.devices import autocast_type, is_out_of_memory, peak_memory, training_memory_error
 from strbench.errors import DATA, PARTIAL, StrbenchError
 from strbench.methods import LoopConfig, Method, View, WordBatch
-from strbench.optim import learning_rate, parameter_groups
+from strbench.optim import learning_rate, optimiser
 from strbench.streams import WordStream
 
 __all__ = [
     "LoopConfig",
     "Method",
+    "Objective",
     "Ranks",
     "TrainResult",
     "View",
@@ -97,7 +98,7 @@ def total_steps(config: LoopConfig, n: int) -> int:
     return steps
 
 
-class _Loss(nn.Module):
+class Objective(nn.Module):
     """``loss`` as ``forward``, which is what DistributedDataParallel hooks into."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -137,29 +138,26 @@ def fit(
     """
     place = place or Ranks()
     total = total_steps(config, stream.n)
-    local = config.batch_size // place.world
+    local = config.images_a_step // place.world
     if local % config.accumulate:
         raise StrbenchError(
             f"A batch of {local} images a rank cannot be split in {config.accumulate} equal parts.",
-            hint="Choose accumulate so that it divides batch_size / ranks.",
+            hint="Choose accumulate so that it divides the images a step / ranks.",
         )
     warmup = config.warmup_steps or round(config.warmup_epochs * stream.n / config.batch_size)
     peak = config.lr * (config.batch_size / config.lr_batch if config.lr_batch else 1.0)
     module.to(device).train()
     view = method.views(config)
-    groups = parameter_groups(
-        module, weight_decay=config.weight_decay, layer_decay=config.layer_decay
-    )
     state = TrainingState(
         directory / CHECKPOINT,
         key,
         module,
-        torch.optim.AdamW(groups, lr=peak, betas=tuple(config.betas), eps=config.eps),
+        optimiser(config, module, peak=peak),
         Average(module, config.ema) if config.ema else None,
     )
     state.load()
     start, earlier = state.step, state.seconds
-    loss_of: nn.Module = _Loss(module)
+    loss_of: nn.Module = Objective(module)
     if place.world > 1:
         loss_of = DistributedDataParallel(
             loss_of, device_ids=[device.index] if device.type == "cuda" else None
@@ -177,7 +175,7 @@ def fit(
         ) as batches,
     ):
         for step, words in enumerate(batches, start=start):
-            rate = learning_rate(step, total, peak=peak, floor=config.min_lr, warmup=warmup)
+            rate = learning_rate(config, step, total, peak=peak, warmup=warmup)
             for group in state.optimiser.param_groups:
                 group["lr"] = rate * group["lr_scale"]
             torch.manual_seed(((stream.seed * 1_000_003 + step) * 4099 + place.rank) % 2**63)
@@ -199,7 +197,7 @@ def fit(
             if logs:
                 last = state.means(place.world)
                 _refuse_non_finite(last, done)
-                speed = (done - start) * config.batch_size / (time.monotonic() - begun)
+                speed = (done - start) * config.images_a_step / (time.monotonic() - begun)
                 if log is not None:
                     log.add(
                         {"step": done, "lr": rate, "images_per_second": round(speed, 1), **last}
@@ -225,7 +223,7 @@ def fit(
         module.load_state_dict(state.average.tensors)
     return TrainResult(
         steps=total,
-        images=total * config.batch_size,
+        images=total * config.images_a_step,
         seconds=state.seconds,
         resumed_at=start,
         last=last,
@@ -243,10 +241,11 @@ def _step(
 ) -> dict[str, Tensor]:
     """Forward and backward over one batch; the mean of each logged term, left on the device."""
     parts = config.accumulate
-    size = len(words.labels) // parts
     terms: dict[str, Tensor] = {}
     for part in range(parts):
-        rows = slice(part * size, (part + 1) * size)
+        rows = slice(
+            part, None, parts
+        )  # labelled rows come first: every part gets its share of both
         batch = view(
             WordBatch(
                 words.images[rows].to(device, non_blocking=True),

@@ -199,8 +199,8 @@ def test_no_final_norm_and_a_redrawn_stem_with_contrast() -> None:
     assert isinstance(module.encoder.norm, nn.Identity)
     assert not module.encoder.patch_embed.bias.any()
     assert built(GEN)[0].encoder.patch_embed.bias.any()
-    assert not [name for name in DIG.export(module) if name.startswith("norm")]
-    assert "norm.weight" in GEN.export(built(GEN)[0])
+    assert not [name for name in DIG.export(module) if name.startswith("encoder.norm")]
+    assert "encoder.norm.weight" in GEN.export(built(GEN)[0])
 
 
 def test_windows_are_quarters_of_the_columns() -> None:

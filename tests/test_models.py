@@ -92,15 +92,26 @@ def test_trained_run_reads_as_its_module_does(home: Path) -> None:
     module.load_state_dict(load_file(weights))
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 128, 3), dtype=np.uint8)
     images.setflags(write=False)  # as Pillow's arrays may be
-    pixels = torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float() / 255 * 2 - 1
+    pixels = torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float() / 255
     with torch.autocast("cpu", enabled=False):
         direct = method.reader(module.eval(), config)(pixels)
     recognizer = loaded.recognizer
     recognizer.dtype = None  # type: ignore[attr-defined]
     assert recognizer.read(list(images)) == [Reading(*reading) for reading in direct]
     assert models.resolve(str(weights.parent), device="cpu").key == loaded.key
-    assert models.finished_runs("models") == ["vit-ctc-micro.smoke"]
-    assert models.finished_runs("methods") == []
+    assert models.readers() == models.finished_runs() == ["vit-ctc-micro.smoke"]
+    assert models.finished_runs(lambda info: info.kind == "methods") == []
+
+    out = weights.parent.parent / "given"
+    models.export_run("vit-ctc-micro.smoke", out, half=True)
+    assert (out / models.WEIGHTS).stat().st_size < 0.6 * weights.stat().st_size
+    given = models.resolve(str(out), device="cpu")
+    assert given.parents == loaded.parents
+    given.recognizer.dtype = None  # type: ignore[attr-defined]
+    for ours, theirs in zip(given.recognizer.read(list(images)), direct, strict=True):
+        assert ours[1] == pytest.approx(theirs[1], abs=0.01)
+    with pytest.raises(StrbenchError, match="holds a run already"):
+        models.export_run("vit-ctc-micro.smoke", out)
 
     for damage, message in (
         (lambda: weights.write_bytes(weights.read_bytes()[:-9]), "is damaged"),

@@ -171,7 +171,7 @@ def test_evaluation_knows_its_whole_descent(home: Path) -> None:
     runs.execute(
         runs.make_plan(
             "models", "vit-ctc", data=["mine/train"], recipe="smoke", settings=SETTINGS,
-            parent="dig-micro.smoke", device="cpu",
+            parents=["dig-micro.smoke"], device="cpu",
         )
     )  # fmt: skip
     pretrained, finetuned = records.load_all(home / "records")

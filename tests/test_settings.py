@@ -97,5 +97,5 @@ def test_rebuild_after_json() -> None:
     config = Config(betas=(0.5, 0.6), cap=3, sizes=(9,))
     stored = json.loads(json.dumps(dataclasses.asdict(config)))
     assert rebuild(Config, stored) == config
-    with pytest.raises(StrbenchError, match="no setting 'momentum'"):
-        rebuild(Config, {**stored, "momentum": 1})
+    with pytest.raises(StrbenchError, match="no setting 'temperature'"):
+        rebuild(Config, {**stored, "temperature": 1})

@@ -15,7 +15,7 @@ from strbench.errors import DATA, StrbenchError
 from strbench.loading import decode, stretch
 from strbench.methods import WordBatch
 from strbench.store import Split, split_directory, write_split
-from strbench.streams import Portion, WordStream, parse_portions
+from strbench.streams import Portion, Subset, WordStream, parse_portions
 from strbench.types import Sample
 
 
@@ -127,16 +127,64 @@ def test_fractions(home: Path) -> None:
 
 
 def test_first_samples_of_each_split(splits: dict[str, Split]) -> None:
-    source = stream(Portion((splits["a"], splits["b"]), 1.0), batch_size=2, first=0.4)
+    source = stream(
+        Portion((splits["a"], splits["b"]), 1.0), batch_size=2, subset=Subset("first", 0.4)
+    )
     assert source.n == 4
     drawn = {label for step in range(2) for label in source.batch(step).labels}
     assert drawn == {"a0", "a1", "b0", "b1"}
-    assert stream(Portion((splits["c"],), 1.0), batch_size=1, first=0.01).n == 1
+    assert stream(Portion((splits["c"],), 1.0), batch_size=1, subset=Subset("first", 0.01)).n == 1
 
 
 def test_first_is_not_lost_to_rounding(tmp_path: Path) -> None:
     split = split_of(tmp_path / "s", 100)
-    assert stream(Portion((split,), 1.0), first=0.29).n == 29
+    assert stream(Portion((split,), 1.0), subset=Subset("first", 0.29)).n == 29
+
+
+def test_random_subsets_are_nested_and_drawn_by_the_seed(tmp_path: Path) -> None:
+    split = split_of(tmp_path / "s", 100)
+
+    def drawn(fraction: float, seed: int) -> set[str | None]:
+        subset = Subset("random", fraction)
+        source = stream(Portion((split,), 1.0), batch_size=5, seed=seed, subset=subset)
+        labels = [label for step in range(source.n // 5) for label in source.batch(step).labels]
+        assert len(set(labels)) == len(labels) == 100 * fraction
+        return set(labels)
+
+    assert drawn(0.1, 3) < drawn(0.5, 3)
+    assert drawn(0.1, 3) != drawn(0.1, 4)
+    assert drawn(0.1, 3) != {f"s{i}" for i in range(10)}
+
+
+def test_unlabelled_images_come_behind_and_their_labels_are_withheld(
+    splits: dict[str, Split],
+) -> None:
+    source = stream(
+        Portion((splits["a"],), 1.0),
+        batch_size=2,
+        unlabelled=[Portion((splits["b"],), 1.0)],
+        unlabelled_batch_size=4,
+        subset=Subset("first", 0.01),
+    )
+    assert source.n == 1  # one labelled word; the subset leaves the unlabelled images alone
+    batch = source.batch(0)
+    assert batch.labels == ["a0", "a0", None, None, None, None]
+    assert len({pixels.numpy().tobytes() for pixels in batch.images[2:]}) == 4
+
+
+def test_words_of_a_text_file_come_without_images(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("one two\n three")
+    (portion,) = parse_portions([str(path)])
+    source = stream(portion, batch_size=3, with_images=False)
+    batch = source.batch(0)
+    assert batch.images.shape == (3, 3, 0, 0)
+    assert sorted(filter(None, batch.labels)) == ["one", "three", "two"]
+    with pytest.raises(StrbenchError, match="holds words and no images"):
+        stream(portion, batch_size=3).batch(0)
+    path.write_bytes(b"\xff")
+    with pytest.raises(StrbenchError, match="cannot be read as UTF-8"):
+        stream(parse_portions([str(path)])[0], batch_size=3, with_images=False)
 
 
 def test_errors(splits: dict[str, Split], tmp_path: Path) -> None:
@@ -147,7 +195,7 @@ def test_errors(splits: dict[str, Split], tmp_path: Path) -> None:
     with pytest.raises(StrbenchError, match="no room"):
         stream(Portion((splits["a"],), 0.9), Portion((splits["b"],), 0.1), batch_size=2)
     bare = split_of(tmp_path / "bare", 4, labelled=False)
-    assert stream(Portion((bare,), 1.0), with_labels=False).batch(0).labels == [""] * 4
+    assert stream(Portion((bare,), 1.0), with_labels=False).batch(0).labels == [None] * 4
     with pytest.raises(StrbenchError, match=r"a/train: \d.png has no label") as caught:
         stream(Portion((bare,), 1.0)).batch(0)
     assert caught.value.exit_code == DATA

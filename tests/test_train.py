@@ -29,7 +29,7 @@ from strbench import models, records, registry, runs
 from strbench.checkpoints import CHECKPOINT, LOG
 from strbench.errors import DATA, DEVICE, PARTIAL, StrbenchError
 from strbench.methods import LoopConfig, Method, WordBatch
-from strbench.optim import learning_rate, parameter_groups
+from strbench.optim import learning_rate, optimiser, parameter_groups
 from strbench.store import split_directory, write_split
 from strbench.streams import Portion, WordStream
 from strbench.train import fit, total_steps
@@ -206,12 +206,12 @@ def test_lineage_goes_through_both_stages(home: Path) -> None:
     weights = runs.execute(
         runs.make_plan(
             "models", "vit-ctc", data=["mine/train"], recipe="smoke", settings=SETTINGS,
-            parent="dig-micro.smoke", device="cpu",
+            parents=["dig-micro.smoke"], device="cpu",
         ),
         say=said.append,
     )  # fmt: skip
     assert weights.parent.name == "vit-ctc-micro.smoke+dig"
-    assert any(line.startswith("encoder from dig-micro.smoke; fresh there: ") for line in said)
+    assert any(line.startswith("weights from dig-micro.smoke; fresh here: ") for line in said)
     pretrained, finetuned = records.load_all(home / "records")
     assert (pretrained.kind, finetuned.kind) == ("pretrain", "finetune")
     assert finetuned.parents == [pretrained.run_id]
@@ -395,10 +395,59 @@ def test_numbers_of_steps() -> None:
             total_steps(config, 100)
 
 
+@pytest.mark.parametrize("total", [1, 2, 7, 100])
+def test_onecycle_is_that_of_torch(total: int) -> None:
+    config = LoopConfig(schedule="onecycle", rise=0.3, div=20, final_div=1000)
+    theirs = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    if total > 4:  # torch's own divides by zero below
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            theirs, 1.0, total_steps=total, pct_start=0.3, div_factor=20, final_div_factor=1000
+        )
+        for step in range(total):
+            ours = learning_rate(config, step, total, peak=1.0, warmup=0)
+            assert ours == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-9)
+            theirs.step()
+            if step + 1 < total:
+                cycle.step()
+    else:
+        rates = [learning_rate(config, s, total, peak=1.0, warmup=0) for s in range(total)]
+        assert all(0 < rate <= 1 for rate in rates)
+
+
+def test_steps_and_constant_schedules() -> None:
+    config = LoopConfig(schedule="steps", milestones=(0.6, 0.8), decay=0.1)
+    rates = [learning_rate(config, s, 10, peak=1.0, warmup=2) for s in range(10)]
+    assert rates == pytest.approx([0, 0.5, 1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+    config = LoopConfig(schedule="constant")
+    assert {learning_rate(config, s, 10, peak=0.5, warmup=0) for s in range(10)} == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("adamw", torch.optim.AdamW),
+        ("adam", torch.optim.Adam),
+        ("adadelta", torch.optim.Adadelta),
+        ("sgd", torch.optim.SGD),
+    ],
+)
+def test_optimisers_by_name(name: Any, kind: type[torch.optim.Optimizer]) -> None:
+    config = LoopConfig(
+        optimiser=name, betas=(0.8, 0.9), eps=1e-3, momentum=0.7, rho=0.6, weight_decay=0.2
+    )
+    made = optimiser(config, nn.Linear(2, 3), peak=0.5)
+    assert type(made) is kind
+    wanted = {"betas": (0.8, 0.9), "eps": 1e-3, "momentum": 0.7, "rho": 0.6, "lr": 0.5}
+    for group, decay in zip(made.param_groups, (0.2, 0.0), strict=True):
+        assert group["weight_decay"] == decay
+        assert {key: group[key] for key in wanted if key in group}.items() <= wanted.items()
+
+
 def test_learning_rate_and_layer_decay(
     stream: WordStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates = [learning_rate(s, 100, peak=1.0, floor=0.1, warmup=10) for s in range(100)]
+    config = LoopConfig(min_lr=0.1)
+    rates = [learning_rate(config, s, 100, peak=1.0, warmup=10) for s in range(100)]
     assert rates[:3] == pytest.approx([0, 0.1, 0.2])
     assert max(rates) == rates[10] == 1.0
     assert rates[55] == pytest.approx(0.55)

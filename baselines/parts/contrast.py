@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from .batchnorm import world_size
-
-
-def gathered(rows: Tensor) -> Tensor:
-    """``rows`` (N, D) of every rank in rank order (world * N, D), without gradient."""
-    rows = rows.detach()
-    if world_size() == 1:
-        return rows
-    parts = [torch.empty_like(rows) for _ in range(world_size())]
-    dist.all_gather(parts, rows.contiguous())
-    return torch.cat(parts)
+from .ranks import gathered, rank
 
 
 def info_nce(queries: Tensor, keys: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
@@ -31,7 +20,7 @@ def info_nce(queries: Tensor, keys: Tensor, *, temperature: float) -> tuple[Tens
         queries = F.normalize(queries.float(), dim=1)
         keys = gathered(F.normalize(keys.float(), dim=1))
         logits = queries @ keys.T / temperature  # (N, world * N)
-        offset = len(queries) * (dist.get_rank() if world_size() > 1 else 0)
+        offset = len(queries) * rank()
         own = torch.arange(len(queries), device=queries.device) + offset
         loss = 2 * temperature * F.cross_entropy(logits, own)
     return loss, (logits.argmax(1) == own).float().mean()

@@ -271,8 +271,9 @@ def window_means(features: Tensor, grid: tuple[int, int], count: int) -> Tensor:
 
 
 def export(module: nn.Module) -> dict[str, Tensor]:
-    """The online encoder's tensors, named as in ``parts.vit.ViT``."""
-    return dict(cast(DiG, module).encoder.state_dict())
+    """The online encoder's tensors."""
+    encoder = cast(DiG, module).encoder
+    return {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
 
 
 _PAPER = (
@@ -316,6 +317,8 @@ def _method(
         build=DiG,
         views=views,
         export=export,
+        shape=("size", "height", "width"),
+        feeds=("vit-ctc", "vit-attention", "vit-transformer"),
     )
 
 

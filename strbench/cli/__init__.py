@@ -16,7 +16,16 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import typer
 
-from strbench.cli import catalog, data, evaluation, report, show, training
+from strbench.cli import (
+    catalog,
+    data,
+    evaluation,
+    exporting,
+    report,
+    reproducing,
+    show,
+    training,
+)
 from strbench.cli.console import say
 from strbench.cli.help import Verb, Verbs
 from strbench.errors import DATA, DEVICE, USAGE, StrbenchError
@@ -36,13 +45,21 @@ app = typer.Typer(
 
 _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "Look": {"list": catalog.list_entries, "show": show.show, "doctor": catalog.doctor},
-    "Train": {"pretrain": training.pretrain, "finetune": training.finetune},
+    "Train": {
+        "pretrain": training.pretrain,
+        "finetune": training.finetune,
+        "export": exporting.export,
+    },
     "Measure": {
         "predict": evaluation.predict,
         "eval": evaluation.evaluate,
         "score": evaluation.score,
     },
-    "Compare": {"compare": report.compare, "report": report.report},
+    "Compare": {
+        "compare": report.compare,
+        "report": report.report,
+        "reproduce": reproducing.reproduce,
+    },
 }
 for panel, verbs in _PANELS.items():
     for verb, function in verbs.items():

@@ -26,9 +26,9 @@ def protocol_names(incomplete: str) -> list[str]:
 
 def recognizer_names(incomplete: str) -> list[str]:
     """Completions of a trained recognizer or an engine."""
-    from strbench.models import finished_runs
+    from strbench.models import readers, shipped
 
-    known = [*finished_runs("models"), *registry.names("engines")]
+    known = [*readers(), *shipped(), *registry.names("engines")]
     return [name for name in known if name.startswith(incomplete)]
 
 

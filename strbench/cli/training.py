@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +15,10 @@ from strbench.cli.console import Progress, print_json, say
 from strbench.cli.help import COMMON, COMPUTE, DATA, OUTPUT
 from strbench.cli.options import Device, DryRun, Json
 from strbench.errors import StrbenchError
+
+if TYPE_CHECKING:
+    from strbench.methods import Method
+    from strbench.streams import Subset
 
 
 def _methods(incomplete: str) -> list[str]:
@@ -27,7 +32,7 @@ def _models(incomplete: str) -> list[str]:
 def _parents(incomplete: str) -> list[str]:
     from strbench.models import finished_runs
 
-    known = [*finished_runs("methods"), "scratch"]
+    known = [*finished_runs(), "scratch"]
     return [name for name in known if name.startswith(incomplete)]
 
 
@@ -62,8 +67,37 @@ First = Annotated[
     typer.Option(
         "--first",
         metavar="FRACTION",
-        help="Use only this first fraction of every split.",
+        help="Use only this first fraction of every split of --data.",
         rich_help_panel=DATA,
+    ),
+]
+Random = Annotated[
+    float | None,
+    typer.Option(
+        "--random",
+        metavar="FRACTION",
+        help="Use only this fraction of every split of --data, drawn at random by --seed.",
+        rich_help_panel=DATA,
+    ),
+]
+Unlabelled = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--unlabelled",
+        metavar="SPLIT[=FRACTION]",
+        help="A split that a semi-supervised method sees without its labels; repeatable.",
+        rich_help_panel=DATA,
+    ),
+]
+Parents = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Run (name or folder) whose weights to start from; repeatable where a model has parts; "
+        "`scratch` for none.",
+        autocompletion=_parents,
+        rich_help_panel=COMMON,
     ),
 ]
 BatchSize = Annotated[
@@ -97,7 +131,9 @@ class Request:
     recipe: str | None
     settings: list[str] | None
     data: list[str] | None
+    unlabelled: list[str] | None
     first: float | None
+    random: float | None
     batch_size: str
     device: str
     seed: int
@@ -106,16 +142,38 @@ class Request:
     dry_run: bool
     as_json: bool
 
+    def subset(self) -> Subset | None:
+        """The part of the labelled data that is asked for."""
+        from strbench.streams import Subset
+
+        given = {"first": self.first, "random": self.random}
+        chosen = {how: share for how, share in given.items() if share is not None}
+        if len(chosen) > 1:
+            raise StrbenchError(
+                "--first and --random were both given; expected one.", hint="--random 0.1"
+            )
+        for how, share in chosen.items():
+            if not 0 < share <= 1:
+                raise StrbenchError(
+                    f"--{how} {share:g}: expected a fraction above 0 and up to 1.",
+                    hint=f"--{how} 0.1",
+                )
+            return Subset("first" if how == "first" else "random", share)
+        return None
+
 
 def pretrain(
     method: Annotated[
         str,
         typer.Argument(help="dig, or with a size: dig-tiny.", autocompletion=_methods),
     ] = "dig",
+    parents: Parents = None,
     recipe: Recipe = None,
     settings: Settings = None,
     data: Splits = None,
+    unlabelled: Unlabelled = None,
     first: First = None,
+    random: Random = None,
     batch_size: BatchSize = "auto",
     device: Device = "auto",
     seed: Seed = 0,
@@ -124,17 +182,19 @@ def pretrain(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Pretrain an encoder without labels; the same command resumes a run that was cut short.
+    """Pretrain without labels, or with few and many images without; resumes a run that was cut short.
 
     strbench pretrain dig
 
-    strbench pretrain dig-tiny --recipe small --data iiit5k/train --first 0.5
+    strbench pretrain mean-teacher --data svt/train --unlabelled book32/train
     """
     request = Request(
         recipe=recipe,
         settings=settings,
         data=data,
+        unlabelled=unlabelled,
         first=first,
+        random=random,
         batch_size=batch_size,
         device=device,
         seed=seed,
@@ -143,29 +203,24 @@ def pretrain(
         dry_run=dry_run,
         as_json=as_json,
     )
-    _train("methods", method, request)
+    _train("methods", method, request, [parent for parent in parents or () if parent != "scratch"])
 
 
 def finetune(
     model: Annotated[
-        str,
-        typer.Argument(help="vit-ctc, or with a size: vit-ctc-tiny.", autocompletion=_models),
-    ] = "vit-ctc",
-    parent: Annotated[
         str | None,
-        typer.Option(
-            "--from",
-            metavar="RUN",
-            help="Pretraining run (name or folder) to start from; `scratch` for none. Without it: "
-            "the newest one.",
-            autocompletion=_parents,
-            rich_help_panel=COMMON,
+        typer.Argument(
+            help="vit-ctc, or with a size: vit-ctc-tiny. Without it: what the run of --from feeds.",
+            show_default=False,
+            autocompletion=_models,
         ),
     ] = None,
+    parents: Parents = None,
     recipe: Recipe = None,
     settings: Settings = None,
     data: Splits = None,
     first: First = None,
+    random: Random = None,
     batch_size: BatchSize = "auto",
     device: Device = "auto",
     seed: Seed = 0,
@@ -174,7 +229,7 @@ def finetune(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train a recognizer on labelled words, from a pretraining run or from scratch.
+    """Train a recognizer on labelled words, from other runs' weights or from scratch.
 
     strbench finetune --from dig-micro.smoke
 
@@ -184,7 +239,9 @@ def finetune(
         recipe=recipe,
         settings=settings,
         data=data,
+        unlabelled=None,
         first=first,
+        random=random,
         batch_size=batch_size,
         device=device,
         seed=seed,
@@ -193,31 +250,67 @@ def finetune(
         dry_run=dry_run,
         as_json=as_json,
     )
-    if parent is None:
-        from strbench.models import finished_runs
+    if parents is None:
+        parents = _newest_parent(model)
+        say(f"starting from {', '.join(parents) or 'scratch'} (choose with --from)")
+    parents = [parent for parent in parents if parent != "scratch"]
+    _train("models", model or _fed_by(parents), request, parents)
 
-        runs = finished_runs("methods")
-        parent = runs[-1] if runs else "scratch"
-        say(f"starting from {parent} (choose with --from)")
-    _train("models", model, request, parent=None if parent == "scratch" else parent)
+
+def _newest_parent(model: str | None) -> list[str]:
+    """The last run that can be fine-tuned, to this model if one is named."""
+    from strbench.models import finished_runs, load_info, run_directory
+    from strbench.runs import find_entry
+
+    wanted = find_entry("models", model)[0] if model else None
+    for run in reversed(finished_runs()):
+        info = load_info(run_directory(run))
+        feeds = registry.load(info.kind, info.entry).feeds
+        if wanted in feeds if wanted else feeds:
+            return [run]
+    return []
+
+
+def _fed_by(parents: Sequence[str]) -> str:
+    """The recognizer that is usually trained from this run; from none the ViT with CTC."""
+    from strbench.models import load_info, run_directory
+
+    if not parents:
+        return "vit-ctc"
+    info = load_info(run_directory(parents[0]))
+    feeds: tuple[str, ...] = registry.load(info.kind, info.entry).feeds
+    if not feeds:
+        raise StrbenchError(
+            f"{info.name} is a {info.entry}, from which no recognizer starts.",
+            hint="See: strbench list runs",
+        )
+    return feeds[0]
 
 
 def _train(
-    kind: Literal["methods", "models"], entry: str, request: Request, *, parent: str | None = None
+    kind: Literal["methods", "models"], entry: str, request: Request, parents: Sequence[str]
 ) -> None:
     from strbench import runs
 
-    typed = _check(kind, entry, request, parent)
+    subset = request.subset()
+    typed = _check(kind, entry, request, parents)
+    method = runs.find_entry(kind, entry)[1]
+    data, unlabelled = request.data, request.unlabelled
+    draw = partial(runs.default_data, request.recipe, device=request.device, say=say)
+    if not data:
+        data = draw(labelled=method.needs_labels)
+    if not unlabelled and method.recipes[_recipe(method, request)].unlabelled_batch_size:
+        unlabelled = draw(labelled=False)
     plan = runs.make_plan(
         kind,
         entry,
-        data=request.data
-        or runs.default_data(kind, request.recipe, device=request.device, say=say),
+        data=data,
+        unlabelled=unlabelled or (),
         recipe=request.recipe,
         settings=typed,
         run_name=request.name,
-        parent=parent,
-        first=request.first,
+        parents=parents,
+        subset=subset,
         seed=request.seed,
         device=request.device,
     )
@@ -238,12 +331,19 @@ def _train(
     weights = runs.execute(plan, replace=request.replace, say=say, on_log=show)
     if request.as_json:
         print_json({**described, "weights": str(weights)})
-    _tell_next(kind, plan.name, weights)
+    _tell_next(plan.name, weights)
+
+
+def _recipe(method: Method, request: Request) -> str:
+    from strbench.devices import pick_device
+    from strbench.runs import pick_recipe
+
+    return pick_recipe(method, request.recipe, pick_device(request.device))
 
 
 def _check(
-    kind: Literal["methods", "models"], entry: str, request: Request, parent: str | None
-) -> Sequence[str]:
+    kind: Literal["methods", "models"], entry: str, request: Request, parents: Sequence[str]
+) -> list[str]:
     """The settings as typed, once every name is known: nothing is drawn or fetched for a typo.
 
     Says which recipe runs and why where none was named.
@@ -252,11 +352,6 @@ def _check(
     from strbench.devices import device_name, pick_device
     from strbench.settings import override
 
-    if request.first is not None and not 0 < request.first <= 1:
-        raise StrbenchError(
-            f"--first {request.first:g}: expected a fraction above 0 and up to 1.",
-            hint="--first 0.1",
-        )
     typed = list(request.settings or [])
     if request.batch_size != "auto":
         if not (request.batch_size.isdecimal() and int(request.batch_size) > 0):
@@ -266,18 +361,22 @@ def _check(
             )
         typed.append(f"batch_size={request.batch_size}")
     _, method, implied = runs.find_entry(kind, entry)
-    device = pick_device(request.device)
-    recipe = runs.pick_recipe(method, request.recipe, device)
+    recipe = _recipe(method, request)
     override(method.recipes[recipe], [*implied, *typed])
-    if parent is not None:
-        models.run_directory(parent)
+    runs.check_parents(
+        entry, method, [models.load_info(models.run_directory(parent)) for parent in parents]
+    )
     if request.recipe is None:
         others = ", ".join(name for name in method.recipes if name != recipe)
-        say(f"recipe {recipe}, picked for {device_name(device)} (--recipe has {others} too)")
+        device = device_name(pick_device(request.device))
+        say(f"recipe {recipe}, picked for {device} (--recipe has {others} too)")
     return typed
 
 
-def _tell_next(kind: Literal["methods", "models"], name: str, weights: Path) -> None:
-    following = f"finetune --from {name}" if kind == "methods" else f"eval --model {name}"
+def _tell_next(name: str, weights: Path) -> None:
+    from strbench.models import load_info
+
+    reads = load_info(weights.parent).reads
+    following = f"eval --model {name}" if reads else f"finetune --from {name}"
     say(f"next: strbench {following}")
     say(f"wrote {weights}")
