@@ -11,15 +11,16 @@ from torch import Tensor, nn
 
 from strbench import registry
 from strbench.baselines.pretrain.dig import DIG, DIS, GEN
-from strbench.baselines.recognition.vit_ctc import MAX_LABEL, VIT_CTC, Config, ViTCTC, load_encoder
+from strbench.baselines.recognition.vit_ctc import MAX_LABEL, VIT_CTC, Config, ViTCTC
 from strbench.errors import StrbenchError
-from strbench.methods import WordBatch
+from strbench.methods import Method, WordBatch, inherit
+from strbench.optim import optimiser
 from strbench.text import CHARSETS
 
 SMOKE: Config = VIT_CTC.recipes["smoke"]
 
 
-def word_batch(labels: list[str], *, seed: int = 0) -> WordBatch:
+def word_batch(labels: list[str | None], *, seed: int = 0) -> WordBatch:
     n = len(labels)
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (n, 3, 32, 128), generator=generator, dtype=torch.uint8)
@@ -33,7 +34,7 @@ def built(config: Config = SMOKE, *, seed: int = 0) -> ViTCTC:
     return module
 
 
-def views(labels: list[str], config: Config = SMOKE) -> dict[str, Tensor]:
+def views(labels: list[str | None], config: Config = SMOKE) -> dict[str, Tensor]:
     return VIT_CTC.views(config)(word_batch(labels))
 
 
@@ -62,6 +63,11 @@ def test_logits_at_the_published_size() -> None:
     assert module.decoder.blank == 97
     assert module.silent == (94, 95, 96)
     assert module.eval()(torch.zeros(2, 3, 32, 128)).shape == (2, 32, 98)
+
+
+def test_logits_are_float32_under_autocast() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert built()(torch.zeros(2, 3, 32, 128)).dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -107,6 +113,7 @@ def test_labels_are_brought_to_the_charset() -> None:
 @pytest.mark.parametrize(
     ("label", "usable"),
     [
+        (None, False),
         ("", False),
         ("---", False),
         ("a" * 8, True),  # 8 letters and 7 blanks between them fit 16 frames
@@ -115,7 +122,7 @@ def test_labels_are_brought_to_the_charset() -> None:
         ("ab" * 8 + "a", False),
     ],
 )
-def test_words_that_16_frames_cannot_spell_are_unusable(label: str, usable: bool) -> None:
+def test_words_that_16_frames_cannot_spell_are_unusable(label: str | None, usable: bool) -> None:
     batch = views([label])
     assert batch["usable"].tolist() == [usable]
     assert (batch["lengths"] > 0).tolist() == [usable]
@@ -173,19 +180,48 @@ def test_layer_decay_groups() -> None:
         assert scale[name] == 1.0
 
 
+def trained(module: ViTCTC, config: Config, *, steps: int = 2) -> set[str]:
+    """The names of the tensors that training moves."""
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    batch = views(["word", "two"])
+    stepper = optimiser(config, module, peak=1e-2)
+    for _ in range(steps):
+        stepper.zero_grad()
+        module.loss(batch)["loss"].backward()
+        stepper.step()
+    return {n for n, t in module.state_dict().items() if not torch.equal(t, before[n])}
+
+
 @pytest.mark.parametrize("layers", [1, 3, 5])
 def test_frozen_encoder_keeps_norm_and_mask_token(layers: int) -> None:
-    module = built(replace(SMOKE, freeze=layers, dropout=0.5))
-    before = {name: tensor.clone() for name, tensor in module.named_parameters()}
-    batch = views(["word", "two"])
-    assert not torch.equal(module(batch["images"]), module(batch["images"]))  # dropout stays on
-    optimiser = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=1e-2)
-    module.loss(batch)["loss"].backward()
-    optimiser.step()
-    moved = {n for n, p in module.named_parameters() if not torch.equal(p, before[n])}
+    config = replace(SMOKE, freeze=layers, dropout=0.5, weight_decay=0.0)
+    module = built(config).train()
+    images = views(["word", "two"])["images"]
+    assert not torch.equal(module(images), module(images))  # dropout stays on
     free = [f"encoder.blocks.{i}." for i in range(layers - 1, 4)] + ["encoder.norm.", "decoder."]
-    assert {name for name in before if name.startswith(tuple(free))} == moved
+    names = {n for n in module.state_dict() if n.startswith(tuple(free))}
+    assert trained(module, config) == names
     assert module.encoder.mask_token.requires_grad
+
+
+def test_a_probe_changes_nothing_in_the_encoder() -> None:
+    config = replace(
+        SMOKE, probe=True, dropout=0.5, attention_dropout=0.5, drop_path=0.5, weight_decay=0.5
+    )
+    module = built(config).train()
+    assert module.training
+    assert module.decoder.training
+    assert not any(part.training for part in module.encoder.modules())
+    images = views(["word", "two"])["images"]
+    assert torch.equal(module(images), module(images))  # no dropout anywhere
+    assert trained(module, config) == {n for n in module.state_dict() if n.startswith("decoder.")}
+    assert all(p.grad is None for p in module.encoder.parameters())
+    assert all(p.grad is not None for p in module.decoder.parameters())
+    assert VIT_CTC.reader is not None
+    VIT_CTC.reader(module, config)(images)
+    assert module.training
+    assert not module.encoder.training
+    assert not module.eval().training
 
 
 def test_every_trainable_parameter_gets_a_gradient() -> None:
@@ -198,38 +234,37 @@ def test_every_trainable_parameter_gets_a_gradient() -> None:
 
 
 @pytest.mark.parametrize("method", [DIG, GEN, DIS], ids=lambda method: method.card.name)
-def test_pretrained_encoders_fit(method: object) -> None:
-    source = method.build(method.recipes["smoke"])  # type: ignore[attr-defined]
-    tensors = method.export(source)  # type: ignore[attr-defined]
+def test_pretrained_encoders_fit(method: Method) -> None:
+    source = method.build(method.recipes["smoke"])
+    tensors = method.export(source)
     module = built()
     norm = module.encoder.norm
     assert isinstance(norm, nn.LayerNorm)
     nn.init.constant_(norm.bias, 3.0)
-    fresh = load_encoder(module, tensors)
+    assert VIT_CTC.fresh is not None
+    fresh = inherit(module, {"parent": tensors}, fresh=VIT_CTC.fresh)
     norms = {"encoder.norm.weight", "encoder.norm.bias"}
-    heads = {f"decoder.{name}" for name, _ in module.decoder.named_parameters()}
+    heads = {f"decoder.{name}" for name in module.decoder.state_dict()}
     assert set(fresh) == (heads if method is GEN else heads | norms)
-    assert (
-        (norm.bias == 3).all()
-        if method is not GEN
-        else torch.equal(norm.bias, tensors["norm.bias"])
-    )
-    assert torch.equal(
-        module.encoder.blocks[2].mlp[0].weight, source.encoder.blocks[2].mlp[0].weight
-    )
+    assert (norm.bias == 3).all() == (method is not GEN)
+    taken = module.state_dict()
+    assert tensors
+    assert all(torch.equal(taken[name], tensor) for name, tensor in tensors.items())
 
 
-def test_encoders_that_do_not_fit_are_named() -> None:
+def test_encoders_of_another_shape_are_refused() -> None:
     tensors = DIG.export(DIG.build(DIG.recipes["smoke"]))
     module = built()
     before = module.encoder.patch_embed.weight.clone()
-    missing = {name: t for name, t in tensors.items() if name != "blocks.1.norm1.bias"}
-    with pytest.raises(StrbenchError, match=r"blocks\.1\.norm1\.bias missing"):
-        load_encoder(module, missing)
-    with pytest.raises(StrbenchError, match="head unexpected"):
-        load_encoder(module, {**tensors, "head": torch.zeros(2)})
-    with pytest.raises(StrbenchError, match=r"patch_embed\.weight \(64, 3, 4, 4\)"):
-        load_encoder(module, {**tensors, "patch_embed.weight": torch.zeros(64, 3, 4, 4)})
+    assert VIT_CTC.fresh is not None
+    short = {name: t for name, t in tensors.items() if name != "encoder.blocks.1.norm1.bias"}
+    for wrong, named in (
+        (short, r"encoder\.blocks\.1\.norm1\.bias"),
+        ({**tensors, "head": torch.zeros(2)}, "head"),
+        ({**tensors, "encoder.patch_embed.weight": torch.zeros(64, 3, 4, 4)}, "patch_embed"),
+    ):
+        with pytest.raises(StrbenchError, match=named):
+            inherit(module, {"parent": wrong}, fresh=VIT_CTC.fresh)
     assert torch.equal(module.encoder.patch_embed.weight, before)
 
 
@@ -286,12 +321,13 @@ def test_it_overfits_16_words_and_reads_them_back() -> None:
             break
     assert VIT_CTC.reader is not None
     read = VIT_CTC.reader(module, SMOKE)
-    readings = read(batch["images"])
+    images = word_batch(labels).images / 255
+    readings = read(images)
     assert [text for text, _ in readings] == [label.lower() for label in labels]
     assert all(0 < confidence <= 1 for _, confidence in readings)
     assert sum(confidence for _, confidence in readings) / 16 > 0.5
     assert module.training  # handed back as it was
-    alone = [read(image[None])[0] for image in batch["images"][:3]]
+    alone = [read(image[None])[0] for image in images[:3]]
     assert [text for text, _ in alone] == [text for text, _ in readings[:3]]
 
 
@@ -301,7 +337,7 @@ def test_special_outputs_are_never_read() -> None:
     with torch.no_grad():
         module.decoder.classifier.bias[94:97] = 50.0
     assert VIT_CTC.reader is not None
-    for text, confidence in VIT_CTC.reader(module, config)(torch.randn(4, 3, 32, 128)):
+    for text, confidence in VIT_CTC.reader(module, config)(torch.rand(4, 3, 32, 128)):
         assert set(text) <= set(CHARSETS["94"].characters)
         assert confidence < 1e-6
 
@@ -311,5 +347,5 @@ def test_reading_ignores_dropout() -> None:
     module = built(config).train()
     assert VIT_CTC.reader is not None
     read = VIT_CTC.reader(module, config)
-    images = torch.randn(3, 3, 32, 128)
+    images = torch.rand(3, 3, 32, 128)
     assert read(images) == read(images)

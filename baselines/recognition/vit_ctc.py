@@ -20,98 +20,45 @@ Records in ``benchmarks/records/``; commands under ``argv`` there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from strbench.errors import StrbenchError, unknown_name
-from strbench.methods import LoopConfig, Method, View, WordBatch
-from strbench.text import CHARSETS, Charset, fold_case
-from strbench.types import Card
+from strbench.methods import Reader, View, WordBatch
 
 from ..parts.ctc import CTCDecoder, ctc_loss, frames_needed, greedy
-from ..parts.views import abinet_cv, mild, plain
-from ..parts.vit import ViT, grid_of, size_named
-
-MAX_LABEL = 23  # DiG: 25 slots, one is the end; words of 24 characters and more are not trained on
-AUGMENTATIONS = {"abinet-cv": abinet_cv, "mild": mild, "plain": plain}
-SPECIALS = {"94": 3, "36": 0}  # DiG's END, PAD and UNK keep their outputs beside its 94 characters
+from ..parts.vit import grid_of, size_named
+from ..parts.vit_recognizer import (
+    CPU_HOUR,
+    MAX_LABEL,
+    SMALL,
+    SMOKE,
+    FineTuning,
+    ViTRecognizer,
+    augmentation,
+    charset_of,
+    reading,
+    recognizer,
+    spelled,
+)
+from ..parts.words import encode_labels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(LoopConfig):
-    """Values of the released code's fine-tuning unless a comment says otherwise."""
+class Config(FineTuning):
+    """``FineTuning`` with the decoder's width."""
 
-    size: str = "small"  # a row of parts.vit.SIZES
-    charset: str = "94"  # 94 + END, PAD, UNK + blank = 98 outputs; "36" is ours: 36 + blank = 37
-    hidden: int = 512  # width between the two linear layers of the decoder
-    dropout: float = 0.1
-    attention_dropout: float = 0.1
-    drop_path: float = 0.1  # at the last block, linear from 0
-    freeze: int = 0  # DiG's --fixed_encoder_layers; 13 freezes all 12 blocks
-    augmentation: Literal["abinet-cv", "mild", "plain"] = "abinet-cv"
-    batch_size: int = 2048  # 8 GPUs x 256
-    epochs: float = 10.0
-    lr: float = 1e-4  # times 2048 / 256 = 8e-4
-    lr_batch: int = 256
-    min_lr: float = 1e-6
-    warmup_epochs: float = 1.0
-    weight_decay: float = 0.05
-    layer_decay: float = 0.75
+    hidden: int = 512  # between the two linear layers of the decoder
 
 
 RECIPES: Mapping[str, Config] = {
     "paper": Config(),
-    # Ours: 2.6 million images, sized for less than an hour on one GPU.
-    "small": Config(
-        size="tiny",
-        charset="36",
-        batch_size=256,
-        epochs=0,
-        steps=10_000,
-        warmup_epochs=0,
-        warmup_steps=500,
-        lr=5e-4,
-    ),
-    # Ours: what two CPU cores learn in about an hour, real crops among the data.
-    "cpu-hour": Config(
-        size="mini",
-        charset="36",
-        hidden=256,
-        dropout=0.0,
-        attention_dropout=0.0,
-        drop_path=0.0,
-        augmentation="mild",
-        batch_size=64,
-        epochs=0,
-        steps=10_000,
-        warmup_epochs=0,
-        warmup_steps=300,
-        lr=2e-3,
-        lr_batch=0,
-        layer_decay=1.0,
-    ),
-    # Ours: no dropout and a high learning rate, for a CPU and about three minutes.
-    "smoke": Config(
-        size="micro",
-        charset="36",
-        hidden=128,
-        dropout=0.0,
-        attention_dropout=0.0,
-        drop_path=0.0,
-        augmentation="plain",
-        batch_size=64,
-        epochs=0,
-        steps=2_400,
-        warmup_epochs=0,
-        warmup_steps=50,
-        lr=3e-3,
-        lr_batch=0,
-        layer_decay=1.0,
-    ),
+    "small": Config(**SMALL),
+    "cpu-hour": Config(**CPU_HOUR, hidden=256),
+    "smoke": Config(**SMOKE, hidden=128),
 }
 
 
@@ -124,26 +71,19 @@ def views(config: Config) -> View:
     unusable if nothing is left, if more than 23 characters are, or if the frames are too few for
     it; its target is then empty and it counts in the logged share ``unusable``.
     """
-    charset = _charset(config)
-    fold = charset.characters.islower()
-    frames = _frames(config)
-    if config.augmentation not in AUGMENTATIONS:
-        raise unknown_name("augmentation", config.augmentation, AUGMENTATIONS)
-    augment = AUGMENTATIONS[config.augmentation]
+    charset = charset_of(config)
+    augment = augmentation(config)
+    frames = grid_of(size_named(config.size), height=config.height, width=config.width)[1]
 
     def view(batch: WordBatch) -> dict[str, Tensor]:
-        targets = torch.zeros(len(batch.labels), MAX_LABEL, dtype=torch.int64)
-        lengths = torch.zeros(len(batch.labels), dtype=torch.int64)
-        for row, label in enumerate(batch.labels):
-            text = fold_case(label) if fold else label
-            foreign = set(charset.unknown(text))
-            classes = charset.encode("".join(c for c in text if c not in foreign))
-            if len(classes) <= MAX_LABEL and frames_needed(classes) <= frames:
-                targets[row, : len(classes)] = torch.tensor(classes, dtype=torch.int64)
-                lengths[row] = len(classes)
+        targets, lengths, _ = encode_labels(batch.labels, charset, most=MAX_LABEL)
+        words = [row[:n] for row, n in zip(targets.tolist(), lengths.tolist(), strict=True)]
+        too_long = torch.tensor([frames_needed(word) > frames for word in words])
+        targets = targets.masked_fill(too_long[:, None], 0)
+        lengths = lengths.masked_fill(too_long, 0)
         device = batch.images.device
         return {
-            "images": augment(batch) * 2 - 1,
+            "images": augment(batch),
             "targets": targets.to(device),
             "lengths": lengths.to(device),
             "usable": (lengths > 0).to(device),
@@ -152,35 +92,30 @@ def views(config: Config) -> View:
     return view
 
 
-class ViTCTC(nn.Module):
-    """Encoder with a final norm, and the CTC decoder over its columns."""
+class ViTCTC(ViTRecognizer):
+    """Encoder with a final norm, and the CTC decoder over its columns.
+
+    Classes: the characters, with charset 94 DiG's unused END, PAD and UNK, the blank.
+    """
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
-        size = size_named(config.size)
-        self.config = config
-        self.depth = size.depth  # for layer decay
-        self.encoder = ViT(
-            size,
-            height=config.height,
-            width=config.width,
-            dropout=config.dropout,
-            attention_dropout=config.attention_dropout,
-            drop_path=config.drop_path,
-        )
-        characters = len(_charset(config))
-        self.silent = tuple(range(characters, characters + SPECIALS[config.charset]))
+        super().__init__(config)
+        characters = len(charset_of(config))
+        unused = 3 if config.charset == "94" else 0
+        self.silent = tuple(range(characters, characters + unused))
         self.decoder = CTCDecoder(
-            size.dim,
+            self.encoder.size.dim,
             grid=self.encoder.grid,
-            classes=characters + len(self.silent) + 1,
+            classes=characters + unused + 1,
             hidden=config.hidden,
         )
-        self.encoder.freeze(config.freeze)
 
     def forward(self, images: Tensor) -> Tensor:
         """Frame logits (B, columns, classes) of normalised images (B, 3, H, W)."""
-        logits: Tensor = self.decoder(self.encoder(images))
+        features = self.encoder(images)
+        # in float32 under autocast: logits rounded to bfloat16 are often equal where they should not be
+        with torch.autocast(images.device.type, enabled=False):
+            logits: Tensor = self.decoder(features.float())
         return logits
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -204,113 +139,35 @@ class ViTCTC(nn.Module):
             accuracy = right.float().sum() / usable.float().sum().clamp(min=1)
         return {"loss": loss, "accuracy": accuracy, "unusable": (~usable).float().mean()}
 
-    def layer_of(self, name: str) -> int:
-        """Layer-decay group: 0 stem and mask token, i + 1 block i, depth + 1 everything else."""
-        part, _, rest = name.partition(".")
-        return self.encoder.layer_of(rest) if part == "encoder" else self.depth + 1
 
+def reader(module: nn.Module, config: Config) -> Reader:
+    """A function from images (B, 3, H, W) in [0, 1] to (text, confidence), in order.
 
-def _charset(config: Config) -> Charset:
-    if config.charset not in SPECIALS:
-        raise unknown_name("charset of vit-ctc", config.charset, SPECIALS)
-    return CHARSETS[config.charset]
-
-
-def _frames(config: Config) -> int:
-    return grid_of(size_named(config.size), height=config.height, width=config.width)[1]
-
-
-def reader(module: nn.Module, config: Config) -> Callable[[Tensor], list[tuple[str, float]]]:
-    """A function from normalised images (B, 3, H, W) to (text, confidence), in order.
-
-    Greedy CTC; the confidence is that of ``parts.ctc.greedy``. Images are normalised as
-    (x - 0.5) / 0.5. The module reads in evaluation mode and is handed back as it was.
+    Greedy CTC; the confidence is that of ``parts.ctc.greedy``.
     """
     model = cast(ViTCTC, module)
-    charset = _charset(config)
+    charset = charset_of(config)
 
-    @torch.inference_mode()
     def read(images: Tensor) -> list[tuple[str, float]]:
-        training = model.training
-        model.eval()
-        logits = model(images)
-        model.train(training)
-        classes, counts, confidences = greedy(
-            logits, blank=model.decoder.blank, silent=model.silent
-        )
-        return [
-            (charset.decode(row[:count]), confidence)
-            for row, count, confidence in zip(
-                classes.tolist(), counts.tolist(), confidences.tolist(), strict=True
-            )
-        ]
+        words = greedy(model(images), blank=model.decoder.blank, silent=model.silent)
+        return spelled(charset, *words)
 
-    return read
+    return reading(model, read)
 
 
-def load_encoder(module: nn.Module, tensors: dict[str, Tensor]) -> list[str]:
-    """Copies a pretrained encoder in; returns the names of the parameters that stay fresh.
-
-    Encoders from DiG and Dis have no final norm, so ``norm.*`` may be missing.
-
-    Raises:
-        StrbenchError: other tensors are missing, unexpected, or of another shape.
-    """
-    encoder = cast(ViTCTC, module).encoder
-    own = encoder.state_dict()
-    wrong = [f"{name} missing" for name in own if name not in tensors and name[:5] != "norm."]
-    wrong += [f"{name} unexpected" for name in tensors if name not in own]
-    wrong += [
-        f"{name} {tuple(tensors[name].shape)} where {tuple(own[name].shape)} was expected"
-        for name in own
-        if name in tensors and tensors[name].shape != own[name].shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise StrbenchError(
-            f"The pretrained encoder does not fit this one: {'; '.join(wrong[:3])}{more}.",
-            hint="Set size, height and width to those of the pretraining run.",
-        )
-    encoder.load_state_dict(tensors, strict=False)
-    loaded = {f"encoder.{name}" for name in tensors}
-    return [name for name, _ in module.named_parameters() if name not in loaded]
-
-
-def export(module: nn.Module) -> dict[str, Tensor]:
-    """Every tensor of the recognizer."""
-    return dict(module.state_dict())
-
-
-VIT_CTC = Method(
-    card=Card(
-        name="vit-ctc",
-        kind="recognizer",
-        title="ViT encoder with a CTC decoder, as in DiG",
-        paper=(
-            "Yang et al., Reading and Writing: Discriminative and Generative Modeling for "
-            "Self-Supervised Text Recognition, ACM MM 2022"
-        ),
-        code="github.com/ayumiymk/DiG (CC-BY-NC-4.0, not used)",
-        licence="Apache-2.0",
-        status="trained",
-        parameters={"tiny": 5_496_162, "small": 21_557_346, "base": 38_163_042},
-        charset="94",
-        resize="stretch-bicubic",
-        height=32,
-        width=128,
-        recipes=tuple(RECIPES),
-        notes=(
-            "98 outputs (94 characters, unused END, PAD and UNK for parity of the counts, blank "
-            "last); recipes small and smoke use charset 36 with 37 outputs. The CTC criterion is "
-            "inferred: the release ships none. Reads at most as many characters as there are "
-            "columns of patches: 32, and 16 at sizes mini and micro. Inputs are (x - 0.5) / 0.5."
-        ),
-    ),
+VIT_CTC = recognizer(
+    "vit-ctc",
+    "ViT encoder with a CTC decoder, as in DiG",
+    status="trained",
+    parameters={"tiny": 5_496_162, "small": 21_557_346, "base": 38_163_042},
     recipes=RECIPES,
+    notes=(
+        "98 outputs (94 characters, unused END, PAD and UNK for parity of the counts, blank "
+        "last); the other recipes use charset 36 with 37 outputs. The CTC criterion is "
+        "inferred: the release ships none. Reads at most as many characters as there are "
+        "columns of patches: 32, and 16 at sizes mini and micro."
+    ),
     build=ViTCTC,
     views=views,
-    export=export,
-    load_encoder=load_encoder,
-    needs_labels=True,
     reader=reader,
 )

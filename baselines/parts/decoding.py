@@ -1,0 +1,86 @@
+"""Reading a word off a decoder that writes one character a step: greedily, or with a beam."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Stepwise(Protocol):
+    """A decoder that can be asked for one step at a time. B images, K hypotheses of each."""
+
+    def begin(self, features: Tensor, *, beams: int) -> tuple[list[Tensor], list[Tensor]]:
+        """For features (B, L, dim): what stays as it is, (B, ...) each, and the past, (B * K, ...)."""
+        ...
+
+    def step(
+        self, tokens: Tensor, fixed: list[Tensor], past: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Logits (B * K, C) that follow the input tokens (B * K,), and the past with them in it."""
+        ...
+
+
+def read_words(
+    decoder: Stepwise,
+    features: Tensor,
+    *,
+    start: int,
+    end: int,
+    steps: int,
+    silent: Sequence[int] = (),
+    beams: int = 1,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The likeliest words of features (B, L, dim), found greedily or by beam search.
+
+    Args:
+        start: the first input token.
+        end: the class that ends a word.
+        steps: most classes a word, its end included.
+        silent: classes that are never read, such as padding; their probability goes to nobody.
+        beams: hypotheses kept an image; 1 is greedy. Their scores are sums of log-probabilities,
+            not divided by the length.
+
+    Returns:
+        Classes (B, steps), ``end`` from the end of the word on; the number of characters (B,); and
+        a confidence (B,) in [0, 1]: the product of the probabilities of the characters and of the
+        end. A word without an end within ``steps`` has only its characters' product.
+
+    Stops when every image's best hypothesis has ended. Nothing could change afterwards: an ended
+    hypothesis keeps its score and no other one gains.
+    """
+    images, device = len(features), features.device
+    fixed, past = decoder.begin(features, beams=beams)
+    tokens = torch.full((images * beams,), start, device=device)
+    score = torch.full((images, beams), -math.inf, device=device)
+    score[:, 0] = 0.0  # at first there is one hypothesis, the empty word
+    ended = torch.zeros(images, beams, dtype=torch.bool, device=device)
+    written = torch.full((images, beams, steps), end, device=device)
+    offset = torch.arange(images, device=device)[:, None] * beams
+    for place in range(steps):
+        logits, past = decoder.step(tokens, fixed, past)
+        gain = logits.float().log_softmax(-1).view(images, beams, -1)  # (B, K, C)
+        if silent:
+            gain[..., list(silent)] = -math.inf
+        gain.masked_fill_(
+            ended[..., None], -math.inf
+        )  # an ended word goes on with its end, for free
+        gain[..., end].masked_fill_(ended, 0.0)
+        score, best = (score[..., None] + gain).flatten(1).topk(beams)  # (B, K), the best first
+        parent = best // gain.shape[-1]
+        chosen = best % gain.shape[-1]
+        tokens = chosen.flatten()
+        if beams > 1:
+            rows = (offset + parent).flatten()
+            past = [state[rows] for state in past]
+            written = written.gather(1, parent[..., None].expand_as(written))
+            ended = ended.gather(1, parent)
+        written[:, :, place] = chosen
+        ended = ended | (chosen == end)
+        if bool(ended[:, 0].all()):
+            break
+    word = written[:, 0]
+    return word, (word != end).sum(1), score[:, 0].exp()
