@@ -67,6 +67,14 @@ def report(
             "--committed", help="The records that ship with strbench.", rich_help_panel=DATA
         ),
     ] = False,
+    over_seeds: Annotated[
+        bool,
+        typer.Option(
+            "--over-seeds",
+            help="Runs that differ in the training seed alone as one row: mean ± sd.",
+            rich_help_panel=COMMON,
+        ),
+    ] = False,
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Show 95 % intervals.", rich_help_panel=OUTPUT)
     ] = False,
@@ -116,7 +124,13 @@ def report(
     runs = [] if is_quoting and not folder.is_dir() else load_all(folder)
     chosen = [name for item in models or [] for name in item.split(",") if name] or None
     made = build(
-        runs, suite=suite, protocol=protocol, models=chosen, metric=known, reported=reported
+        runs,
+        suite=suite,
+        protocol=protocol,
+        models=chosen,
+        metric=known,
+        reported=reported,
+        over_seeds=over_seeds,
     )
     if as_json:
         sys.stdout.write(render.as_json(made))

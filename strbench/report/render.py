@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from strbench.report.table import Cell, Line, Report, Table, metric_title
+from strbench.report.welch import Spread
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,36 +27,55 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def _figure(cell: Cell | None, *, intervals: bool) -> str:
+def _figure(cell: Cell | None, *, intervals: bool, seeds: int) -> str:
     if cell is None:
         return MISSING
     if cell.printed:
         return cell.printed
-    text = percent(cell.value)
+    text = _with_spread(Spread(cell.value, cell.sd, cell.seeds), seeds)
     if intervals and cell.low is not None and cell.high is not None:
         text += f" [{percent(cell.low)}, {percent(cell.high)}]"
     return text
 
 
-def _average(value: float | None) -> str:
-    return MISSING if value is None else percent(value)
+def _with_spread(found: Spread, seeds: int) -> str:
+    """Mean ± sd in percent; the number of seeds in brackets where it is not the row's."""
+    text = percent(found.mean)
+    if found.sd is not None:
+        text += f" ± {percent(found.sd)}"
+    return text if found.n == seeds else f"{text} ({found.n})"
+
+
+def _averages(line: Line) -> list[str]:
+    if line.spreads is not None:
+        return [_with_spread(found, line.seeds) for found in line.spreads]
+    return [MISSING if value is None else percent(value) for value in (line.weighted, line.plain)]
 
 
 def _heads(table: Table) -> list[str]:
-    heads = ["model", *(column.head for column in table.columns)]
+    heads = ["model"] + (["seeds"] if table.has_seeds else [])
+    heads += [column.head for column in table.columns]
     if table.has_averages:
         heads += AVERAGES
     return heads + (["source"] if table.has_reported else [])
 
 
+def _numeric(table: Table) -> int:
+    """How many columns, behind the first, hold numbers."""
+    return table.has_seeds + len(table.columns) + (2 if table.has_averages else 0)
+
+
 def _body(table: Table, line: Line, *, intervals: bool) -> list[tuple[str, bool]]:
     """The texts of a row, each with whether it is bold."""
     texts: list[tuple[str, bool]] = [(line.model, False)]
+    if table.has_seeds:
+        texts.append((str(line.seeds) if line.is_measured else MISSING, False))
     for column in table.columns:
         cell = line.cells.get(column.split)
-        texts.append((_figure(cell, intervals=intervals), cell is not None and cell.is_bold))
+        text = _figure(cell, intervals=intervals, seeds=line.seeds)
+        texts.append((text, cell is not None and cell.is_bold))
     if table.has_averages:
-        texts += [(_average(line.weighted), False), (_average(line.plain), False)]
+        texts += [(text, False) for text in _averages(line)]
     if table.has_reported:
         texts.append((line.source, False))
     return texts
@@ -77,7 +97,7 @@ def markdown(report: Report, *, intervals: bool = False) -> str:
     parts: list[str] = []
     for table in report.tables:
         heads = [escape_markdown(head) for head in _heads(table)]
-        numeric = len(table.columns) + (2 if table.has_averages else 0)
+        numeric = _numeric(table)
         rule = ["---", *["---:"] * numeric, *(["---"] if table.has_reported else [])]
         rows = [heads, rule]
         for line in table.lines:
@@ -112,6 +132,7 @@ _LATEX = {
     "|": r"\textbar{}",
     "–": "--",
     "×": r"$\times$",
+    "±": r"$\pm$",
 }
 
 
@@ -128,7 +149,7 @@ def latex(report: Report, *, intervals: bool = False) -> str:
     """Every table as a LaTeX ``table`` with booktabs rules; the notes and signatures below it."""
     parts = ["% needs \\usepackage{booktabs}"]
     for table in report.tables:
-        numeric = len(table.columns) + (2 if table.has_averages else 0)
+        numeric = _numeric(table)
         layout = "l" + "r" * numeric + ("l" if table.has_reported else "")
         lines = [
             r"\begin{table}",
@@ -180,6 +201,8 @@ def _cells(report: Report) -> list[dict[str, Any]]:
                         "total": cell.total,
                         "n": cell.n,
                         "value": cell.value,
+                        "sd": cell.sd,
+                        "seeds": cell.seeds,
                         "low": cell.low,
                         "high": cell.high,
                         "is_bold": cell.is_bold,
@@ -192,7 +215,7 @@ def _cells(report: Report) -> list[dict[str, Any]]:
 
 _COLUMNS = (
     "suite", "protocol", "metric", "rendered", "model", "kind", "source", "split",
-    "total", "n", "value", "low", "high", "is_bold", "run_id", "signature",
+    "total", "n", "value", "sd", "seeds", "low", "high", "is_bold", "run_id", "signature",
 )  # fmt: skip
 
 
@@ -203,6 +226,14 @@ def comma_separated(report: Report) -> str:
     writer.writeheader()
     writer.writerows(_cells(report))
     return text.getvalue()
+
+
+def _spreads(line: Line) -> dict[str, Any]:
+    """What the averages of several seeds have besides."""
+    if line.spreads is None:
+        return {}
+    weighted, plain = line.spreads
+    return {"weighted_sd": weighted.sd, "plain_sd": plain.sd, "seeds": weighted.n}
 
 
 def as_json(report: Report) -> str:
@@ -221,7 +252,12 @@ def as_json(report: Report) -> str:
                 "rendered": table.rendered,
                 "columns": [{"split": c.split, "n": c.n} for c in table.columns],
                 "averages": [
-                    {"model": line.model, "weighted": line.weighted, "plain": line.plain}
+                    {
+                        "model": line.model,
+                        "weighted": line.weighted,
+                        "plain": line.plain,
+                        **_spreads(line),
+                    }
                     for line in table.lines
                     if line.weighted is not None
                 ],

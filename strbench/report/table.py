@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from strbench import registry
 from strbench.errors import StrbenchError, unknown_name
 from strbench.records import Record
+from strbench.report.choosing import SuiteLike, chosen
 from strbench.report.frame import METRICS, Entry, Metric, Omission, select
 from strbench.report.reported import Figure, load_reported
-from strbench.report.ties import leader
+from strbench.report.seeds import Pooled, models_of, pool, seed_notes, unpooled
+from strbench.report.ties import WELCH, leader
+from strbench.report.welch import Spread, spread
 
 AS_PRINTED = "as printed in the papers"  # of a table without a measured row
-
-
-class SuiteLike(Protocol):
-    """What a table reads of a suite of ``strbench.benchmarks.suites``."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def splits(self) -> tuple[str, ...]: ...
-    @property
-    def note(self) -> str: ...
-    @property
-    def rendered(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +37,31 @@ class Column:
 class Cell:
     """One figure; ``printed`` holds a reported one with the digits of its source."""
 
-    value: float  # proportion in [0, 1]
+    value: float  # proportion in [0, 1]; of several seeds their mean
+    sd: float | None = None  # over the seeds, n - 1 in the denominator; None for one
+    seeds: int = 1
     low: float | None = None
     high: float | None = None
-    total: float | int | None = None  # count of correct words, or sum of similarities
+    total: float | int | None = None  # count of correct words, or sum of similarities, of one run
     n: int | None = None
     printed: str = ""
     is_bold: bool = False
-    run_id: str = ""
+    run_id: str = ""  # of several seeds all of them, spaces between
     signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row: a model that was measured, or a reported one."""
+    """One row: a model that was measured, its seeds together or not, or a reported one."""
 
     model: str
     source: str  # "measured", or "reported, " and the citation
     cells: Mapping[str, Cell]
     weighted: float | None = None  # over all samples of all columns
     plain: float | None = None  # mean of the columns
+    seeds: int = 1
+    # Of several seeds: the spread of both averages over those that have every column.
+    spreads: tuple[Spread, Spread] | None = None
 
     @property
     def is_measured(self) -> bool:
@@ -94,6 +89,10 @@ class Table:
     @property
     def has_reported(self) -> bool:
         return any(not line.is_measured for line in self.lines)
+
+    @property
+    def has_seeds(self) -> bool:
+        return any(line.seeds > 1 for line in self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +123,7 @@ def build(
     metric: Metric = "word_accuracy",
     reported: bool = False,
     paired: bool = True,
+    over_seeds: bool = False,
 ) -> Report:
     """One table per suite and protocol, real suites first; rendered and real never share one.
 
@@ -138,6 +138,7 @@ def build(
         reported: whether figures printed in papers stand below the measured rows.
         paired: look for ties with paired tests where prediction files and splits are at hand; the
             tables that ship with strbench must not depend on that.
+        over_seeds: whether runs that differ in nothing but the training seed stand in one row.
 
     Raises:
         StrbenchError: the suite, the protocol or a model is unknown.
@@ -160,15 +161,19 @@ def build(
     if models is not None:
         figures = [figure for figure in figures if figure.method in models]
     tables: list[Table] = []
+    omissions = list(selection.omissions)
     for name in protocols:
         entries = [entry for entry in selection.entries if entry.score.protocol == name]
-        for key, chosen in _chosen(suites, suite, entries):
+        pooled = pool(entries, runs) if over_seeds else unpooled(entries)
+        omissions += pooled.omissions
+        entries = [entry for row in pooled.rows.values() for entry in row]
+        for key, columns in chosen(suites, suite, entries):
             tables.append(
                 _table(
                     key,
-                    chosen,
+                    columns,
                     name,
-                    entries,
+                    pooled,
                     metric=metric,
                     figures=figures,
                     paired=paired,
@@ -180,7 +185,7 @@ def build(
             suite,
             suites[suite],
             AS_PRINTED,
-            [],
+            unpooled([]),
             metric=metric,
             figures=figures,
             paired=paired,
@@ -188,7 +193,6 @@ def build(
         )
         tables += [table] if table.lines else []
     tables.sort(key=lambda table: table.rendered)
-    omissions = selection.omissions
     if suite is not None:
         splits = set(suites[suite].splits)
         omissions = [
@@ -206,45 +210,11 @@ def _splits_of(omission: Omission, records: Sequence[Record]) -> set[str]:
     return set()
 
 
-@dataclass(frozen=True)
-class _Other:
-    """The splits that no suite holds, in one table."""
-
-    title: str
-    splits: tuple[str, ...]
-    rendered: bool
-    note: str = ""
-
-
-def _chosen(
-    suites: Mapping[str, SuiteLike], suite: str | None, entries: Sequence[Entry]
-) -> list[tuple[str, SuiteLike]]:
-    measured = {entry.score.split: entry.score.rendered for entry in entries}
-    if suite is not None:
-        return [(suite, suites[suite])] if measured.keys() & set(suites[suite].splits) else []
-    chosen: list[tuple[str, SuiteLike]] = []
-    left = set(measured)
-    while left:  # the suite that shows most of what is left, the smaller of two that show as much
-        name, best = max(
-            suites.items(), key=lambda item: (len(left & set(item[1].splits)), -len(item[1].splits))
-        )
-        if not left & set(best.splits):
-            break
-        chosen.append((name, best))
-        left -= set(best.splits)
-    for rendered in (False, True):
-        rest = sorted(s for s, is_drawn in measured.items() if s in left and is_drawn is rendered)
-        if rest:
-            title = "Rendered sets of no suite" if rendered else "Sets of no suite"
-            chosen.append(("", _Other(title, tuple(rest), rendered)))
-    return chosen
-
-
 def _table(
     name: str,
     suite: SuiteLike,
     protocol: str,
-    entries: Sequence[Entry],
+    pooled: Pooled,
     *,
     metric: Metric,
     figures: Sequence[Figure],
@@ -252,10 +222,15 @@ def _table(
     whole: bool,
 ) -> Table:
     """The table of a suite: of all its sets, or without ``whole`` of those that were measured."""
-    measured_here = {entry.score.split for entry in entries}
+    measured_here = {entry.score.split for row in pooled.rows.values() for entry in row}
     missing = [] if whole else [s for s in suite.splits if s not in measured_here]
     splits = tuple(s for s in suite.splits if s not in missing)
-    here = [entry for entry in entries if entry.score.split in splits]
+    rows = {
+        row: kept
+        for row, entries in pooled.rows.items()
+        if (kept := [e for e in entries if e.score.split in splits and e.value(metric) is not None])
+    }
+    here = [entry for entries in rows.values() for entry in entries]
     for entry in here:
         if entry.score.rendered is not suite.rendered:
             raise StrbenchError(
@@ -264,31 +239,35 @@ def _table(
                 f"holds {'rendered' if suite.rendered else 'real'} sets.",
                 hint="Rendered and real sets never share a table: move the record away.",
             )
-    by_split = {split: [e for e in here if e.score.split == split] for split in splits}
+    by_split: dict[str, dict[str, list[Entry]]] = {split: {} for split in splits}
+    for row, entries in rows.items():
+        for entry in entries:
+            by_split[entry.score.split].setdefault(row, []).append(entry)
     leaders = {split: leader(rivals, metric, paired=paired) for split, rivals in by_split.items()}
-    lines: dict[str, dict[str, Cell]] = {}
-    for split, rivals in by_split.items():
-        for entry in rivals:
-            value = entry.value(metric)
-            if value is None:
-                continue
-            interval = entry.interval(metric)
-            lines.setdefault(entry.model, {})[split] = Cell(
-                value=value,
-                low=interval[0] if interval else None,
-                high=interval[1] if interval else None,
-                total=entry.total(metric),
-                n=entry.score.n,
-                is_bold=leaders[split].winner is entry,
-                run_id=entry.record.run_id,
-                signature=_signature(entry, metric),
-            )
-    columns = tuple(Column(s, by_split[s][0].score.n if by_split[s] else None) for s in splits)
-    measured = [Line(model, "measured", cells) for model, cells in lines.items()]
+    columns = tuple(Column(s, _size(by_split[s])) for s in splits)
+    measured = [
+        Line(
+            model=row,
+            source="measured",
+            cells={
+                split: _cell(rivals[row], metric, is_bold=leaders[split].winner == row)
+                for split, rivals in by_split.items()
+                if row in rivals
+            },
+            seeds=len(models_of(entries)),
+        )
+        for row, entries in rows.items()
+    ]
     if not missing:
-        measured = [_averaged(line, columns) for line in measured]
+        measured = [_averaged(line, columns, rows[line.model], metric) for line in measured]
     # Rows with every column first, best first; the others below them by name.
-    measured.sort(key=lambda row: (row.weighted is None, -(row.weighted or 0.0), row.model))
+    measured.sort(
+        key=lambda row: (
+            row.weighted is None,
+            -(row.weighted or 0.0),
+            row.model,
+        )
+    )
     if len(columns) == 1:
         measured.sort(key=lambda row: -row.cells[splits[0]].value)
     quoted = [] if suite.rendered else _reported_lines(figures, splits, metric, here)
@@ -296,6 +275,7 @@ def _table(
     if missing:
         names = ", ".join(Column(split, None).head for split in missing)
         notes.append(f"Not measured: {names}; an average would need all sets of the suite.")
+    notes += seed_notes(measured, pooled.notes)
     if measured and any(len(rivals) > 1 for rivals in by_split.values()):
         notes.append(_tie_note(frozenset().union(*(leaders[s].methods for s in splits))))
     if quoted:
@@ -303,7 +283,7 @@ def _table(
             "Reported rows are printed figures under their own papers' protocols; they take no part "
             "in order, averages, ties or bold."
         )
-    signatures = tuple(dict.fromkeys(_signature(e, metric) for s in splits for e in by_split[s]))
+    ordered = [e for s in splits for entries in by_split[s].values() for e in entries]
     return Table(
         suite=name,
         title=_title(suite),
@@ -312,8 +292,31 @@ def _table(
         rendered=suite.rendered,
         columns=columns,
         lines=tuple(measured + quoted),
-        signatures=signatures,
+        signatures=tuple(dict.fromkeys(_signature(entry, metric) for entry in ordered)),
         notes=tuple(notes),
+    )
+
+
+def _size(rivals: Mapping[str, Sequence[Entry]]) -> int | None:
+    return next((entries[0].score.n for entries in rivals.values()), None)
+
+
+def _cell(entries: Sequence[Entry], metric: Metric, *, is_bold: bool) -> Cell:
+    """The figure of a row on a split: of one run with its interval, of several with their spread."""
+    found = spread([value for e in entries if (value := e.value(metric)) is not None])
+    first = entries[0]
+    interval = first.interval(metric) if len(entries) == 1 else None
+    return Cell(
+        value=found.mean,
+        sd=found.sd,
+        seeds=found.n,
+        low=interval[0] if interval else None,
+        high=interval[1] if interval else None,
+        total=first.total(metric) if len(entries) == 1 else None,
+        n=first.score.n,
+        is_bold=is_bold,
+        run_id=" ".join(entry.record.run_id for entry in entries),
+        signature=_signature(first, metric),
     )
 
 
@@ -328,19 +331,30 @@ def _title(suite: SuiteLike) -> str:
     return suite.title if is_said else f"{suite.title} (rendered)"
 
 
-def _averaged(line: Line, columns: Sequence[Column]) -> Line:
-    """The line with both averages where it has every column of a table of several."""
-    if len(columns) < 2 or any(column.split not in line.cells for column in columns):
+def _averaged(
+    line: Line, columns: Sequence[Column], entries: Sequence[Entry], metric: Metric
+) -> Line:
+    """The line with both averages over those of its runs that have every column of several."""
+    if len(columns) < 2:
         return line
-    cells = [line.cells[column.split] for column in columns]
-    totals = [cell.total for cell in cells if cell.total is not None]
-    sizes = [cell.n for cell in cells if cell.n is not None]
-    return Line(
-        model=line.model,
-        source=line.source,
-        cells=line.cells,
-        weighted=sum(totals) / sum(sizes),
-        plain=sum(cell.value for cell in cells) / len(cells),
+    weighted: list[float] = []
+    plain: list[float] = []
+    for model in models_of(entries):
+        own = {entry.score.split: entry for entry in entries if entry.model == model}
+        if any(column.split not in own for column in columns):
+            continue
+        sizes = [own[column.split].score.n for column in columns]
+        totals = [own[column.split].total(metric) or 0 for column in columns]
+        weighted.append(sum(totals) / sum(sizes))
+        plain.append(sum(t / n for t, n in zip(totals, sizes, strict=True)) / len(columns))
+    if not weighted:
+        return line
+    both = spread(weighted), spread(plain)
+    return replace(
+        line,
+        weighted=both[0].mean,
+        plain=both[1].mean,
+        spreads=both if line.seeds > 1 else None,
     )
 
 
@@ -363,9 +377,12 @@ def _reported_lines(
 
 def _tie_note(methods: frozenset[str]) -> str:
     named = [m for m in ("paired test", "overlapping intervals") if m in methods]
+    ways = [" and, where prediction files are not at hand, by ".join(named)] if named else []
+    if WELCH in methods:
+        ways.append(f"{WELCH} between rows of several seeds (no other row can lead there)")
     return (
         "Bold: the best of a column where no other row ties with it; ties by "
-        f"{' and, where prediction files are not at hand, by '.join(named)} (95 %)."
+        f"{' and by '.join(ways)} (95 %)."
     )
 
 
