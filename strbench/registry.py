@@ -50,6 +50,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "abinet-vision": "strbench.baselines.recognition.abinet:ABINET_VISION",
         "abinet": "strbench.baselines.recognition.abinet:ABINET",
         "parseq": "strbench.baselines.recognition.parseq:PARSEQ",
+        "conv-ctc": "strbench.baselines.recognition.conv_ctc:CONV_CTC",
     },
     "engines": {  # outside recognizers: a callable that returns a Recognizer
         "rapidocr": "strbench.baselines.adapters.rapidocr:build",

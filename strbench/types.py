@@ -81,7 +81,8 @@ class Card:
     code: str = ""  # official repository and commit, if any
     licence: str = ""  # of the code or engine this card describes
     status: Status = "registered"
-    parameters: dict[str, int] = field(default_factory=dict)  # size or part -> exact count
+    # exact counts of a size, of one with other settings ("small charset=94"), of what is "trainable"
+    parameters: dict[str, int] = field(default_factory=dict)
     charset: str = ""  # name in strbench.text.CHARSETS; "" where the engine decides
     resize: Resize = "native"  # part of the signature: how a crop becomes the model's input
     height: int = 0  # input size in pixels; 0 with resize "native"

@@ -19,6 +19,7 @@ from torch import Tensor, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from strbench import registry, rendered
+from strbench.baselines.parts.quantiser import ProductQuantiser
 from strbench.methods import Method, WordBatch
 from strbench.store import split_directory
 from strbench.text import CHARSETS
@@ -147,9 +148,11 @@ def _lost(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     torch.manual_seed(0)
     module = method.build(config).train().double()  # sums in another order, and nothing else
-    for dropout in module.modules():
-        if isinstance(dropout, nn.Dropout):
-            dropout.p = 0.0
+    for part_of in module.modules():
+        if isinstance(part_of, nn.Dropout):
+            part_of.p = 0.0
+        if isinstance(part_of, ProductQuantiser):
+            part_of.noisy = False
     if hasattr(module, "before_step"):
         module.before_step(0.0)
     torch.manual_seed(1)
@@ -210,7 +213,7 @@ def trained(run: Run, kind: str, name: str, made: dict[str, str], *parents: str)
     """The name of a finished short run of an entry, and of what it starts from."""
     method = entry(kind, name)
     started = [word for parent in parents for word in ("--from", parent)]
-    for needed in method.parents if not parents else ():
+    for needed in method.parents[:1] if not parents else ():
         if needed not in made:
             of = "models" if needed in registry.names("models") else "methods"
             made[needed] = trained(run, of, needed, made)

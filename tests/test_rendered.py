@@ -35,7 +35,7 @@ from strbench.rendered.glyphs import (
 )
 from strbench.rendered.occluding import occluder
 from strbench.rendered.warping import Pose, place
-from strbench.rendered.wordlist import SIGNS, Draws, draw_text, key, side_of, words
+from strbench.rendered.wordlist import SIGNS, Draws, Side, draw_text, key, side_of, words
 from strbench.store import find_split
 
 # sha256 over shape, pixels and label of images 0 to 11, seed 0. A change here changes every rendered
@@ -178,6 +178,18 @@ def test_the_word_list_is_partitioned() -> None:
     assert len(train | test) > 20_000
     assert all(w.isascii() and w.isalpha() and w.islower() for w in train | test)
     assert side_of("DON'T") == side_of("dont")
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_blends_are_words_of_no_dictionary_on_their_own_side(side: Side) -> None:
+    drawn = [
+        draw_text(Draws(1, "blends", i), side, min_length=3, max_length=9, kinds=(("blend", 1.0),))
+        for i in range(300)
+    ]
+    listed = {*words("train", 1, 30), *words("test", 1, 30)}
+    assert sum(text in listed for text in drawn) < 60
+    assert all(text.isalpha() and 3 <= len(text) <= 9 for text in drawn)
+    assert {side_of(text) for text in drawn} == {side}
 
 
 def test_all_kinds_are_drawn() -> None:

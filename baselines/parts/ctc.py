@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from strbench.text import Charset
+
 from .vit import init_linear
+from .words import encode_labels
 
 
 class CTCDecoder(nn.Module):
@@ -41,6 +44,54 @@ def frames_needed(classes: Sequence[int]) -> int:
     5
     """
     return len(classes) + sum(a == b for a, b in pairwise(classes))
+
+
+def ctc_targets(
+    labels: Sequence[str | None], charset: Charset, *, most: int, frames: int, first: int = 0
+) -> dict[str, Tensor]:
+    """Labels as a CTC criterion takes them, on the CPU.
+
+    "targets" (B, most) classes, the charset's counted from ``first``, 0 behind "lengths" (B,);
+    "usable" (B,) False for words that cannot be trained on: see ``encode_labels``, and words that
+    ``frames`` cannot spell. Their length is 0.
+    """
+    classes, lengths, _ = encode_labels(labels, charset, most=most)
+    words = [row[:n] for row, n in zip(classes.tolist(), lengths.tolist(), strict=True)]
+    lengths[torch.tensor([frames_needed(word) > frames for word in words])] = 0
+    behind = torch.arange(most) >= lengths[:, None]
+    targets = (classes + first).masked_fill(behind, 0)
+    return {"targets": targets, "lengths": lengths, "usable": lengths > 0}
+
+
+def ctc_hits(
+    logits: Tensor, targets: Tensor, lengths: Tensor, *, blank: int, silent: Sequence[int] = ()
+) -> Tensor:
+    """Which words (B,) the best path of frame logits (B, L, C) reads right; see ``greedy``."""
+    classes, counts, _ = greedy(logits, blank=blank, silent=silent)
+    most = min(classes.shape[1], targets.shape[1])
+    behind = torch.arange(most, device=logits.device) >= lengths[:, None]
+    same: Tensor = ((classes[:, :most] == targets[:, :most]) | behind).all(1)
+    return same & (counts == lengths)
+
+
+def word_losses(
+    logits: Tensor, batch: Mapping[str, Tensor], *, blank: int, silent: Sequence[int] = ()
+) -> dict[str, Tensor]:
+    """ "loss" of frame logits under ``ctc_targets``, and the shares of words read right and of unusable ones.
+
+    The words' negative log-likelihoods, summed and divided by the number of images, which keeps the
+    gradient independent of ranks and accumulation.
+    """
+    usable = batch["usable"]
+    each = ctc_loss(logits, batch["targets"], batch["lengths"], blank=blank)  # (B,)
+    with torch.no_grad():
+        hits = ctc_hits(logits, batch["targets"], batch["lengths"], blank=blank, silent=silent)
+        accuracy = (hits & usable).float().sum() / usable.float().sum().clamp(min=1)
+    return {
+        "loss": torch.where(usable, each, 0.0).sum() / len(usable),
+        "accuracy": accuracy,
+        "unusable": (~usable).float().mean(),
+    }
 
 
 def ctc_loss(logits: Tensor, targets: Tensor, lengths: Tensor, *, blank: int) -> Tensor:

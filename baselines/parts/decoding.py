@@ -1,13 +1,45 @@
-"""Reading a word off a decoder that writes one character a step: greedily, or with a beam."""
+"""From what a model says to words: readers, and decoding one character a step, greedily or with a beam."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from strbench.methods import Reader
+from strbench.text import Charset
+
+
+def reading(module: nn.Module, read: Callable[[Tensor], list[tuple[str, float]]]) -> Reader:
+    """``read``, a function of images in [-1, 1], as one of images in [0, 1].
+
+    The module reads in evaluation mode and is handed back in the mode that it had.
+    """
+
+    @torch.inference_mode()
+    def reader(images: Tensor) -> list[tuple[str, float]]:
+        training = module.training
+        module.eval()
+        words = read(images * 2 - 1)
+        module.train(training)
+        return words
+
+    return reader
+
+
+def spelled(
+    charset: Charset, classes: Tensor, counts: Tensor, confidences: Tensor
+) -> list[tuple[str, float]]:
+    """Texts and confidences of class rows (B, S), the first ``counts`` (B,) of which are read."""
+    return [
+        (charset.decode(row[:count]), confidence)
+        for row, count, confidence in zip(
+            classes.tolist(), counts.tolist(), confidences.tolist(), strict=True
+        )
+    ]
 
 
 class Stepwise(Protocol):

@@ -54,7 +54,7 @@ class LanguageModel(nn.Module):
         every place something to see.
         """
         count = chances.shape[1]
-        memory = self.positions(self.embed(chances.detach()))
+        memory = self.positions(self.embed(chances.detach().to(self.embed.weight.dtype)))
         visible = inside(lengths.clamp(2, count), count)[:, None] & ~self.hidden_self
         features = self.places.expand(len(chances), -1, -1)
         for layer in self.layers:

@@ -28,7 +28,7 @@ class ProductQuantiser(nn.Module):
 
     While training an entry is drawn by Gumbel noise at a temperature, and the gradient is that of the
     soft choice; the noise comes from torch's generator, as dropout does. In evaluation mode the
-    likeliest entry is taken.
+    likeliest entry is taken, and in training mode too where ``noisy`` is set False.
     """
 
     def __init__(self, dim: int, *, groups: int, codes: int, width: int) -> None:
@@ -36,6 +36,7 @@ class ProductQuantiser(nn.Module):
         if width % groups:
             raise ValueError(f"a width of {width} does not fall into {groups} codebooks")
         self.groups, self.codes = groups, codes
+        self.noisy = True
         self.choose = nn.Linear(dim, groups * codes)
         self.entries = nn.Parameter(torch.randn(groups, codes, width // groups))
         self.out = nn.Linear(width, width)
@@ -46,10 +47,11 @@ class ProductQuantiser(nn.Module):
 
     def forward(self, features: Tensor, *, temperature: float) -> Quantised:
         with torch.autocast(features.device.type, enabled=False):
-            logits = F.linear(features.float(), self.choose.weight, self.choose.bias)
+            features = features.to(self.choose.weight.dtype)
+            logits = F.linear(features, self.choose.weight, self.choose.bias)
             logits = logits.unflatten(-1, (self.groups, self.codes))  # (..., G, V)
             chances = logits.softmax(-1)
-            if self.training:
+            if self.training and self.noisy:
                 choice = F.gumbel_softmax(logits, tau=temperature, hard=True)
             else:
                 choice = F.one_hot(logits.argmax(-1), self.codes).to(logits.dtype)

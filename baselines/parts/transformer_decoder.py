@@ -169,5 +169,5 @@ class TransformerDecoder(nn.Module):
     def _classes(self, tokens: Tensor) -> Tensor:
         # in float32 under autocast: logits rounded to bfloat16 are often equal where they should not be
         with torch.autocast(tokens.device.type, enabled=False):
-            logits: Tensor = self.classifier(self.norm(tokens.float()))
+            logits: Tensor = self.classifier(self.norm(tokens.to(self.norm.weight.dtype)))
         return logits

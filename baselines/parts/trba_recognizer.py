@@ -16,7 +16,7 @@ from strbench.text import Charset, charset
 
 from . import fourstage
 from .attention_decoder import AttentionDecoder, Decoded
-from .ctc import ctc_loss, frames_needed, greedy
+from .ctc import ctc_hits, ctc_loss, ctc_targets, greedy
 from .ranks import mean_over_ranks
 from .views import abinet_cv, mild, plain
 from .views_strfl import blur5_crop99, crop90_rot15
@@ -222,11 +222,8 @@ class CTCRecognizer(FourStage):
         # as torch.nn.CTCLoss: by the word's length, then over words
         total = torch.where(usable, each / lengths.clamp(min=1), 0.0).sum()
         with torch.no_grad():
-            classes, counts, _ = greedy(logits, blank=self.blank, silent=self.silent)
-            most = min(classes.shape[1], targets.shape[1])
-            behind = torch.arange(most, device=logits.device) >= lengths[:, None]
-            same = ((classes[:, :most] == targets[:, :most]) | behind).all(1)
-            right = same & (counts == lengths) & usable
+            hits = ctc_hits(logits, targets, lengths, blank=self.blank, silent=self.silent)
+            right = hits & usable
         return {
             "loss": mean_over_ranks(total, usable.sum()),
             "accuracy": mean_over_ranks(right.sum().float(), usable.sum()),
@@ -293,17 +290,12 @@ def targets_of(labels: Sequence[str | None], config: Config) -> dict[str, Tensor
     (B, 25) padded with 0 and "lengths" (B,). What the frames cannot spell is unusable for CTC.
     """
     layout = layout_of(config)
+    first = layout.first
+    if config.decoder == "ctc":
+        frames = fourstage.frames_of(config.features, config.width)
+        return ctc_targets(labels, layout.charset, most=MAX_LABEL, frames=frames, first=first)
     classes, lengths, usable = encode_labels(labels, layout.charset, most=MAX_LABEL)
-    classes += layout.first
-    if config.decoder == "attention":
-        return {"tokens": tokens_of(classes, lengths, usable, layout), "usable": usable}
-    frames = fourstage.frames_of(config.features, config.width)
-    for row, length in enumerate(lengths.tolist()):
-        if frames_needed(classes[row, :length].tolist()) > frames:
-            lengths[row] = 0
-    behind = torch.arange(MAX_LABEL) >= lengths[:, None]
-    targets = classes.masked_fill(behind, 0)
-    return {"targets": targets, "lengths": lengths, "usable": lengths > 0}
+    return {"tokens": tokens_of(classes + first, lengths, usable, layout), "usable": usable}
 
 
 def views(config: Config) -> View:

@@ -34,6 +34,7 @@ class Size:
 
 
 _DIG = "DiG, official code: 12 layers, heads of 64, patches of 4x4"
+_MAE = "MAERec, official code of its pretraining: mae_vit_base_patch4"
 _OWN = "strbench's own, sized for a CPU; in no paper"
 
 SIZES: dict[str, Size] = {
@@ -41,6 +42,7 @@ SIZES: dict[str, Size] = {
     "small": Size(depth=12, dim=384, heads=6, patch=(4, 4), source=_DIG),
     # DiG-Base is 512 wide with 8 heads, not the 768 of the usual ViT-Base.
     "base": Size(depth=12, dim=512, heads=8, patch=(4, 4), source=_DIG),
+    "base768": Size(depth=12, dim=768, heads=12, patch=(4, 4), source=_MAE),
     "mini": Size(depth=4, dim=128, heads=2, patch=(8, 8), source=_OWN),
     "micro": Size(depth=4, dim=64, heads=1, patch=(8, 8), source=_OWN),
 }

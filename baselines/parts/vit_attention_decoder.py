@@ -54,7 +54,7 @@ class AttentionGRU(nn.Module):
     def _classes(self, states: Tensor) -> Tensor:
         # in float32 under autocast: logits rounded to bfloat16 are often equal where they should not be
         with torch.autocast(states.device.type, enabled=False):
-            logits: Tensor = self.classifier(states.float())
+            logits: Tensor = self.classifier(states.to(self.classifier.weight.dtype))
         return logits
 
     def _advance(self, tokens: Tensor, fixed: list[Tensor], state: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from strbench.methods import LoopConfig, Method, Reader, View, WordBatch
 from strbench.text import CHARSETS, Charset
 from strbench.types import Card, Status
 
-from .decoding import read_words
+from .decoding import read_words, reading, spelled
 from .transformer_decoder import TransformerDecoder
 from .views import abinet_cv, mild, plain
 from .vit import ViT, size_named
@@ -156,35 +156,6 @@ class ViTRecognizer(nn.Module):
         """Layer-decay group: 0 stem and mask token, i + 1 block i, depth + 1 everything else."""
         part, _, rest = name.partition(".")
         return self.encoder.layer_of(rest) if part == "encoder" else self.depth + 1
-
-
-def reading(module: nn.Module, read: Callable[[Tensor], list[tuple[str, float]]]) -> Reader:
-    """``read``, a function of images in [-1, 1], as one of images in [0, 1].
-
-    The module reads in evaluation mode and is handed back in the mode that it had.
-    """
-
-    @torch.inference_mode()
-    def reader(images: Tensor) -> list[tuple[str, float]]:
-        training = module.training
-        module.eval()
-        words = read(images * 2 - 1)
-        module.train(training)
-        return words
-
-    return reader
-
-
-def spelled(
-    charset: Charset, classes: Tensor, counts: Tensor, confidences: Tensor
-) -> list[tuple[str, float]]:
-    """Texts and confidences of class rows (B, S), the first ``counts`` (B,) of which are read."""
-    return [
-        (charset.decode(row[:count]), confidence)
-        for row, count, confidence in zip(
-            classes.tolist(), counts.tolist(), confidences.tolist(), strict=True
-        )
-    ]
 
 
 # --- decoders that write one character a step

@@ -13,7 +13,7 @@ Against the official module at commit 789743c: same weights and words, largest d
 1e-6. What differs: a word longer than 25 characters is left out, officially its csv has none; targets are
 one-hot, as in the released configuration (its smoothed inputs are off and not offered).
 
-*Expected:* nothing printed for the language model alone. Recipe ``smoke``: see the card.
+*Expected:* nothing printed for the language model alone.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ ABINET_LANGUAGE = Method(
         code="github.com/FangShancheng/ABINet (BSD, non-commercial; not used)",
         licence="Apache-2.0",
         status="parity-checked",
-        parameters={"base": 12_647_461, "base with 94 characters": 12_706_911},
+        parameters={"base": 12_647_461, "base charset=94": 12_706_911},
         charset="36-abinet",
         recipes=tuple(RECIPES),
         notes=(

@@ -19,7 +19,7 @@ these positions, same weights and inputs: features, predicted pixels and loss ar
 The official small and base have 46,755,888 and 110,733,360 parameters that learn, 9,088 and 14,080 more
 than here: keys' biases and the class token.
 
-*Expected:* no accuracy of its own; fine-tune with ``vit-ctc`` and score that. @EXPECTED@
+*Expected:* no accuracy of its own; fine-tune with ``vit-ctc`` and score that.
 """
 
 from __future__ import annotations

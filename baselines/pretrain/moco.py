@@ -25,7 +25,7 @@ of other words fill the queue.
 ``moco-resnet`` has the features of TRBA (their NR) in the place of CRNN's (NV).
 
 *Expected:* no accuracy of its own; fine-tune with ``crnn`` (from ``moco``) or ``trba`` (from
-``moco-resnet``) and score that. @@SMOKE@@
+``moco-resnet``) and score that.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ Everything else is strbench's own reading of that, most of it after wav2vec 2.0 
 ``persec`` pretrains the ViT that DiG's recognizers share, ``persec-cnn`` the ResNet-29 of TRBA without
 rectification and BiLSTM.
 
-*Expected:* no accuracy of its own; fine-tune with ``vit-ctc`` or ``trbc`` and score that. @EXPECTED@
+*Expected:* no accuracy of its own; fine-tune with ``vit-ctc`` or ``trbc`` and score that.
 """
 
 from __future__ import annotations

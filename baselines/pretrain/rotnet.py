@@ -22,7 +22,7 @@ above ln 4 = 1.386: 1.5 to 2.2, as with the official start.
 ``rotnet-resnet`` has the features of TRBA (their NR) in the place of CRNN's (NV).
 
 *Expected:* no accuracy of its own; fine-tune with ``crnn`` (from ``rotnet``) or ``trba`` (from
-``rotnet-resnet``) and score that. @@SMOKE@@
+``rotnet-resnet``) and score that.
 """
 
 from __future__ import annotations

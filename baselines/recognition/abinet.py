@@ -20,7 +20,7 @@ Where the sources differ, and what is followed:
 Ours: no weight decay in either, so that the house rule (vectors never decay) changes nothing.
 
 *Expected:* 91.2 on average over six test sets when trained on synthetic words, in SemiMTR's protocol
-(IC13-1015, IC15-2077); not rerun. Recipe ``smoke`` of ``abinet-vision``: see the card.
+(IC13-1015, IC15-2077); not rerun.
 """
 
 from __future__ import annotations
@@ -243,10 +243,7 @@ _CARD = Card(
     status="parity-checked",
     parameters={
         "base": 36_738_703,
-        "base vision": 23_547_461,
-        "base language": 12_647_461,
-        "base fusion": 543_781,
-        "base with 94 characters": 36_857_661,
+        "base charset=94": 36_857_661,
     },
     charset="36-abinet",
     resize="stretch-bicubic",
@@ -268,7 +265,7 @@ ABINET_VISION = Method(
         _CARD,
         name="abinet-vision",
         title="ABINet's vision model alone",
-        parameters={"base": 23_547_461, "base with 94 characters": 23_577_215},
+        parameters={"base": 23_547_461, "base charset=94": 23_577_215},
         recipes=tuple(VISION_RECIPES),
     ),
     recipes=VISION_RECIPES,

@@ -22,7 +22,7 @@ What differs from the official code:
 The special classes of ``str-fewer-labels`` (padding, unknown, space) are never trained and never read.
 
 *Expected:* printed for clovaai's retraining on MJSynth and SynthText, mean of 5 seeds: IIIT5K 82.9, SVT
-81.6, IC15 (2,077) 64.2, CUTE80 65.5; not reproduced here. Recipe ``smoke``: SMOKE_READS
+81.6, IC15 (2,077) 64.2, CUTE80 65.5; not reproduced here.
 """
 
 from __future__ import annotations

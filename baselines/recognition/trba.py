@@ -32,7 +32,7 @@ has no counterpart: the last weights are kept.
 stages as drawn; probe it with ``--set transform=none --set sequence=none``.
 
 *Expected:* printed for TRBA on MJSynth and SynthText, mean of 5 seeds: IIIT5K 87.9, SVT 87.5, IC15
-(2,077) 71.8, CUTE80 74.0; not reproduced here. Recipe ``smoke``: SMOKE_READS
+(2,077) 71.8, CUTE80 74.0; not reproduced here.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ from torch import Tensor, nn
 
 from strbench.methods import Reader, View, WordBatch
 
-from ..parts.ctc import CTCDecoder, ctc_loss, frames_needed, greedy
+from ..parts.ctc import CTCDecoder, ctc_targets, greedy, word_losses
+from ..parts.decoding import reading, spelled
 from ..parts.vit import grid_of, size_named
 from ..parts.vit_recognizer import (
     CPU_HOUR,
@@ -40,11 +41,8 @@ from ..parts.vit_recognizer import (
     ViTRecognizer,
     augmentation,
     charset_of,
-    reading,
     recognizer,
-    spelled,
 )
-from ..parts.words import encode_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +74,9 @@ def views(config: Config) -> View:
     frames = grid_of(size_named(config.size), height=config.height, width=config.width)[1]
 
     def view(batch: WordBatch) -> dict[str, Tensor]:
-        targets, lengths, _ = encode_labels(batch.labels, charset, most=MAX_LABEL)
-        words = [row[:n] for row, n in zip(targets.tolist(), lengths.tolist(), strict=True)]
-        too_long = torch.tensor([frames_needed(word) > frames for word in words])
-        targets = targets.masked_fill(too_long[:, None], 0)
-        lengths = lengths.masked_fill(too_long, 0)
+        targets = ctc_targets(batch.labels, charset, most=MAX_LABEL, frames=frames)
         device = batch.images.device
-        return {
-            "images": augment(batch),
-            "targets": targets.to(device),
-            "lengths": lengths.to(device),
-            "usable": (lengths > 0).to(device),
-        }
+        return {"images": augment(batch), **{n: t.to(device) for n, t in targets.items()}}
 
     return view
 
@@ -115,29 +104,15 @@ class ViTCTC(ViTRecognizer):
         features = self.encoder(images)
         # in float32 under autocast: logits rounded to bfloat16 are often equal where they should not be
         with torch.autocast(images.device.type, enabled=False):
-            logits: Tensor = self.decoder(features.float())
+            logits: Tensor = self.decoder(features.to(self.decoder.bridge.weight.dtype))
         return logits
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The loss on a batch of ``views``, with the share of words read right and of unusable ones."""
         logits = self(batch["images"])
-        blank = self.decoder.blank
-        each = ctc_loss(logits, batch["targets"], batch["lengths"], blank=blank)  # (B,)
-        usable = batch["usable"]
-        # Dividing by all images keeps the gradient independent of ranks and accumulation.
-        loss = torch.where(usable, each, 0.0).sum() / len(usable)
+        out = word_losses(logits, batch, blank=self.decoder.blank, silent=self.silent)
         # The mask token takes part with weight zero: DistributedDataParallel wants every parameter.
-        loss = loss + 0.0 * self.encoder.mask_token.sum()
-        with torch.no_grad():
-            classes, counts, _ = greedy(logits, blank=blank, silent=self.silent)
-            held = max(classes.shape[1], MAX_LABEL)
-            want = torch.full((len(usable), held), -1, device=logits.device)
-            want[:, :MAX_LABEL] = batch["targets"]
-            want[torch.arange(held, device=logits.device) >= batch["lengths"][:, None]] = -1
-            right = (counts == batch["lengths"]) & usable
-            right &= (classes == want[:, : classes.shape[1]]).all(1)
-            accuracy = right.float().sum() / usable.float().sum().clamp(min=1)
-        return {"loss": loss, "accuracy": accuracy, "unusable": (~usable).float().mean()}
+        return {**out, "loss": out["loss"] + 0.0 * self.encoder.mask_token.sum()}
 
 
 def reader(module: nn.Module, config: Config) -> Reader:

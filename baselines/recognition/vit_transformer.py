@@ -12,8 +12,8 @@ tokens. The release always reads 25 steps; reading here ends once every word has
 Inferred, because the description is silent: the initialisation (PyTorch's own), the epsilon of the
 layers' norms (1e-5), where the decoder's dropout acts, and beams scored by their log-probability.
 
-*Expected:* the paper's Small with this decoder, fine-tuned on Union14M-like real data, averages 78.9
-over eleven sets weighted by their words (``benchmarks/reported``); not reproduced here.
+*Expected:* the paper's Small with this decoder averages 78.9 over eleven sets weighted by their words
+(``benchmarks/reported``); not reproduced here.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ VIT_TRANSFORMER = recognizer(
         "tiny": 19_725_665,
         "small": 35_786_849,
         "base": 52_392_545,
-        "small, small-tf": 24_193_249,
-        "small, corres": 35_714_401,
+        "small decoder=small-tf": 24_193_249,
+        "small decoder=corres": 35_714_401,
     },
     recipes=RECIPES,
     notes=(

@@ -29,9 +29,13 @@ Where the paper's account and the released code differ the code is followed:
 Differences: 1-D parameters do not decay (official AdamW decays all); batches are drawn at random, not as
 runs of neighbours in the LMDB. Inferred: nothing.
 
-Against the official modules at commit 5faa25f: PARITY
+Against the official modules at commit 5faa25f, two steps with the same weights and inputs, both criteria:
+the images kept are the same, losses differ by at most 2e-5 of 9, CORAL by 2e-9, gradients by 1.4e-5 of
+the largest entry of each tensor, the target's weights by 5e-7.
 
-*Expected:* EXPECTED
+*Expected:* TRBA with 10 % of the synthetic words and 1.06 million unlabelled ones: IIIT5K 96.6, SVT 94.3,
+IC15 (1,811) 86.8, CUTE80 93.4, the supervised model of the same code 94.3, 91.5, 81.5 and 87.5; not
+reproduced here.
 """
 
 from __future__ import annotations

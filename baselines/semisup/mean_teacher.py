@@ -20,9 +20,11 @@ evaluated and kept (the original paper evaluates the teacher). Batches are 128 +
 + 3 x 43.
 Differences: none known. Inferred: nothing.
 
-Against the official modules at commit 0d9ef6a: PARITY
+Against the official modules at commit 0d9ef6a, two steps with the same weights and inputs, attention and
+CTC: losses differ by at most 5e-7, gradients by 3e-6 of the largest entry of each tensor, the teacher's
+weights by 1e-6.
 
-*Expected:* EXPECTED
+*Expected:* nothing printed is at a comparable setting here; not reproduced.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ left out. Steps are counted from 25 and 5 passes over 4.2 million unlabelled ima
 count of Real-U), which is what an official epoch is. Views: see ``parts.views_severity``.
 
 *Expected:* averages of 92.8 to 93.7 over six test sets by the unlabelled and synthetic data added; not
-rerun. Recipes ``smoke``: see the cards.
+rerun.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """What is drawn: English words, numbers, prices and codes, and which side of train/test each is on.
 
+A *blend* is the beginning of one word and the end of another: readable, and in no dictionary, as
+names on signs are. None of the standard splits draws it.
+
 Every text belongs to one side for good. Its *key* (ASCII letters and digits, lower case) is hashed,
 and one key in ten is a test key; a generator that makes a text of the wrong side makes another. No
 label of a train split is therefore a label of a test split, not even after case folding and removal
@@ -21,7 +24,7 @@ from strbench.errors import StrbenchError
 
 Side = Literal["train", "test"]
 T = TypeVar("T")
-Kind = Literal["word", "number", "price", "code", "punctuated"]
+Kind = Literal["word", "number", "price", "code", "punctuated", "blend"]
 
 SIGNS = "".join(map(chr, range(33, 127)))  # the 94 printable ASCII signs
 LIST = Path(__file__).parents[1] / "words" / "english.txt"  # from SCOWL; see LICENSE.txt beside it
@@ -182,6 +185,10 @@ def _make(
         joint = draws.pick(("", "", "-", "/"))
         code = head + joint + _digits(draws, 1, 4)
         return code.lower() if draws.weighted(cases) == 2 else code
+    if kind == "blend":
+        front, back = (_word(draws, side, max(2, low // 2), high) for _ in range(2))
+        start = front[: draws.integer(1, max(1, len(front) - 1))]
+        return _cased(draws, start + back[draws.integer(0, max(0, len(back) - 2)) :], cases)
     word = _cased(draws, _word(draws, side, max(2, low - 2), high - 1), cases)
     shape = draws.integer(0, 7)
     if shape == 0:
