@@ -40,7 +40,7 @@ def reproduce(
         str,
         typer.Option(
             metavar="NAME",
-            help="smoke, cpu-hour, small or paper.",
+            help="smoke, cpu-hour, small, paper; the list says which a table has.",
             autocompletion=_scales,
             rich_help_panel=COMMON,
         ),
