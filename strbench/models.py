@@ -89,7 +89,8 @@ def save_run(directory: Path, tensors: dict[str, Tensor], info: RunInfo) -> dict
             exit_code=DATA,
         )
     path = directory / WEIGHTS
-    write_atomically(path, save(whole, metadata={"name": info.name, "record": info.record}))
+    # A single entry: safetensors writes several in any order, and equal weights would differ in bytes.
+    write_atomically(path, save(whole, metadata={"name": info.name}))
     write_atomically(directory / RUN, json.dumps(asdict(info), indent=1) + "\n")
     return {"path": str(path), "sha256": file_sha256(path)}
 
