@@ -57,7 +57,8 @@ def ctc_targets(
     """
     classes, lengths, _ = encode_labels(labels, charset, most=most)
     words = [row[:n] for row, n in zip(classes.tolist(), lengths.tolist(), strict=True)]
-    lengths[torch.tensor([frames_needed(word) > frames for word in words])] = 0
+    too_long = torch.tensor([frames_needed(word) > frames for word in words], dtype=torch.bool)
+    lengths[too_long] = 0
     behind = torch.arange(most) >= lengths[:, None]
     targets = (classes + first).masked_fill(behind, 0)
     return {"targets": targets, "lengths": lengths, "usable": lengths > 0}

@@ -4,7 +4,8 @@ methods share."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from strbench.methods import WordBatch
 
 from .ranks import sum_over_ranks, world_size
-from .trba_recognizer import AUGMENTATIONS
+from .trba_recognizer import AUGMENTATIONS, Config
 from .views_rand import zheng_strong, zheng_weak
 
 STUDENT = ("encoder.", "decoder.")  # what a run keeps: the names of a recognizer of the TRBA family
@@ -23,11 +24,39 @@ SHAPE = (
 )  # fmt: skip
 # stages that a parent may lack: RotNet and MoCo bring convolutions alone
 LATER = ("encoder.transform.", "encoder.sequence.", "decoder.")
+# Ours: for a CPU and under a minute.
+SMOKE: Mapping[str, Any] = {
+    "size": "micro",
+    "charset": "36",
+    "augmentation": "mild",
+    "batch_size": 32,
+    "unlabelled_batch_size": 32,
+    "lr": 1e-3,
+}
 VIEWS: Mapping[str, Callable[[WordBatch], Tensor]] = {
     **AUGMENTATIONS,
     "zheng-weak": zheng_weak,
     "zheng-strong": zheng_strong,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewerLabels(Config):
+    """TRBA with the values of STR-Fewer-Labels' train.py and README unless a comment says otherwise."""
+
+    charset: str = "94"
+    tokens: Literal["clovaai", "str-fewer-labels"] = "str-fewer-labels"
+    channels: Literal[1, 3] = 3
+    augmentation: str = "blur5-crop99"  # README, for TRBA; "crop90-rot15" for CRNN
+    batch_size: int = 128
+    unlabelled_batch_size: int = 128
+    steps: int = 200_000
+    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adam"
+    lr: float = 5e-4
+    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "onecycle"
+    div: float = 20.0
+    final_div: float = 1000.0
+    clip_norm: float = 5.0
 
 
 @torch.no_grad()

@@ -145,9 +145,26 @@ class FourStage(nn.Module):
         """Layer-decay group: 0 the rectifier, 1 everything else."""
         return int(not name.startswith("encoder.transform."))
 
+    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Logits (B, T, classes) of a batch of ``views``, in attention told its words."""
+        raise NotImplementedError
+
+    def supervised(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """The loss of logits against the words of ``batch``, over the usable ones of all ranks."""
+        raise NotImplementedError
+
+    def right(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Which of the usable words of ``batch`` the logits spell: (B,) bool."""
+        raise NotImplementedError
+
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The loss on a batch of ``views``, the share of words read right and of unusable ones."""
-        raise NotImplementedError
+        logits, usable = self.logits(batch), batch["usable"]
+        return {
+            "loss": self.supervised(logits, batch),
+            "accuracy": mean_over_ranks(self.right(logits, batch).sum().float(), usable.sum()),
+            "unusable": (~usable).float().mean(),
+        }
 
     def write(self, images: Tensor) -> Written:
         """The reading of normalised images, in the mode that the module is in."""
@@ -179,20 +196,22 @@ class AttentionRecognizer(FourStage):
         out: Decoded = self.decoder(features, tokens)
         return out
 
-    def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        padding = self.layout.special("padding")
+    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
         # As many steps as the longest word has: the rest would cost time and no loss.
+        padding = self.layout.special("padding")
         steps = int((batch["tokens"][:, 1:] != padding).any(0).sum().clamp(min=1))
-        tokens, targets = batch["tokens"][:, :steps], batch["tokens"][:, 1 : steps + 1]
-        logits = self(batch["images"], tokens).logits
-        usable = batch["usable"]
+        logits: Tensor = self(batch["images"], batch["tokens"][:, :steps]).logits
+        return logits
+
+    def supervised(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        targets = batch["tokens"][:, 1 : logits.shape[1] + 1]
+        return token_loss(logits, targets, padding=self.layout.special("padding"))
+
+    def right(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         # Told the right classes and right at each step is what reading greedily and right is.
-        right = ((logits.argmax(-1) == targets) | (targets == padding)).all(1) & usable
-        return {
-            "loss": token_loss(logits, targets, padding=padding),
-            "accuracy": mean_over_ranks(right.sum().float(), usable.sum()),
-            "unusable": (~usable).float().mean(),
-        }
+        targets = batch["tokens"][:, 1 : logits.shape[1] + 1]
+        padding = targets == self.layout.special("padding")
+        return ((logits.argmax(-1) == targets) | padding).all(1) & batch["usable"]
 
     def write(self, images: Tensor) -> Written:
         return written(self(images).logits, self.layout)
@@ -215,20 +234,22 @@ class CTCRecognizer(FourStage):
         logits: Tensor = self.decoder(self.encoder(images))
         return logits
 
-    def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        logits = self(batch["images"])
+    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
+        logits: Tensor = self(batch["images"])
+        return logits
+
+    def supervised(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         targets, lengths, usable = batch["targets"], batch["lengths"], batch["usable"]
         each = ctc_loss(logits, targets, lengths, blank=self.blank)  # (B,)
         # as torch.nn.CTCLoss: by the word's length, then over words
         total = torch.where(usable, each / lengths.clamp(min=1), 0.0).sum()
-        with torch.no_grad():
-            hits = ctc_hits(logits, targets, lengths, blank=self.blank, silent=self.silent)
-            right = hits & usable
-        return {
-            "loss": mean_over_ranks(total, usable.sum()),
-            "accuracy": mean_over_ranks(right.sum().float(), usable.sum()),
-            "unusable": (~usable).float().mean(),
-        }
+        return mean_over_ranks(total, usable.sum())
+
+    @torch.no_grad()
+    def right(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        targets, lengths = batch["targets"], batch["lengths"]
+        hits = ctc_hits(logits, targets, lengths, blank=self.blank, silent=self.silent)
+        return hits & batch["usable"]
 
     def write(self, images: Tensor) -> Written:
         classes, counts, confidences = greedy(self(images), blank=self.blank, silent=self.silent)

@@ -55,7 +55,7 @@ from strbench.types import Card
 from ..parts import fourstage, teachers, trba_recognizer
 from ..parts.coral import coral
 from ..parts.ranks import mean_over_ranks, sum_over_ranks
-from ..parts.trba_recognizer import AttentionRecognizer, Layout, targets_of, token_loss
+from ..parts.trba_recognizer import AttentionRecognizer, Layout, targets_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +91,7 @@ RECIPES: Mapping[str, Config] = {
     # Ours: one GPU, under an hour.
     "small": Config(batch_size=128, unlabelled_batch_size=128, steps=10_000),
     # Ours: for a CPU and under a minute; best with --from a trba of recipe smoke.
-    "smoke": Config(
-        size="micro",
-        charset="36",
-        augmentation="mild",
-        target_decay=0.98,
-        batch_size=32,
-        unlabelled_batch_size=32,
-        steps=150,
-        lr=1e-3,
-    ),
+    "smoke": Config(**teachers.SMOKE, target_decay=0.98, steps=150),
 }
 
 
@@ -232,15 +223,13 @@ class CharacterConsistency(AttentionRecognizer):
 
     def _supervised(self, batch: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The terms of labelled images, and the glimpses (N, D) of confident characters."""
-        tokens, usable = batch["tokens"], batch["usable"]
-        logits, _, glimpses = self.decoder(self.encoder(batch["images"]), tokens[:, :-1])
-        targets, padding = tokens[:, 1:], self.layout.special("padding")
-        right = ((logits.argmax(-1) == targets) | (targets == padding)).all(1) & usable
+        usable = batch["usable"]
+        logits, _, glimpses = self.decoder(self.encoder(batch["images"]), batch["tokens"][:, :-1])
         own = spelled(logits, self.layout)
         sure = own.confidences() >= self.config.labelled_threshold
         terms = {
-            "supervised": token_loss(logits, targets, padding=padding),
-            "accuracy": mean_over_ranks(right.sum().float(), usable.sum()),
+            "supervised": self.supervised(logits, batch),
+            "accuracy": mean_over_ranks(self.right(logits, batch).sum().float(), usable.sum()),
             "unusable": mean_over_ranks((~usable).sum().float(), len(usable)),
         }
         return terms, glimpses[own.characters(self.layout) & sure[:, None]]

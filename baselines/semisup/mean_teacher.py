@@ -31,7 +31,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +41,6 @@ from strbench.methods import Method, View, WordBatch
 from strbench.types import Card
 
 from ..parts import teachers, trba_recognizer
-from ..parts.ctc import ctc_loss, greedy
 from ..parts.fourstage import to_channels
 from ..parts.ranks import mean_over_ranks
 from ..parts.trba_recognizer import (
@@ -50,31 +48,17 @@ from ..parts.trba_recognizer import (
     CTCRecognizer,
     FourStage,
     targets_of,
-    token_loss,
 )
 
 _SECOND = 1  # number of the independent use of a seed that is the teacher's view
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(trba_recognizer.Config):
-    """TRBA with the values of STR-Fewer-Labels' train.py and README unless a comment says otherwise."""
+class Config(teachers.FewerLabels):
+    """``parts.teachers.FewerLabels`` with the average."""
 
-    charset: str = "94"
-    tokens: Literal["clovaai", "str-fewer-labels"] = "str-fewer-labels"
-    channels: Literal[1, 3] = 3
-    augmentation: str = "blur5-crop99"  # README, for TRBA; "crop90-rot15" for CRNN
     consistency_weight: float = 1.0
     teacher_decay: float = 0.999  # at most
-    batch_size: int = 128
-    unlabelled_batch_size: int = 128
-    steps: int = 200_000
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adam"
-    lr: float = 5e-4
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "onecycle"
-    div: float = 20.0
-    final_div: float = 1000.0
-    clip_norm: float = 5.0
 
 
 RECIPES: Mapping[str, Config] = {
@@ -82,15 +66,7 @@ RECIPES: Mapping[str, Config] = {
     # Ours: one GPU, under an hour.
     "small": Config(steps=10_000),
     # Ours: for a CPU and under a minute; best with --from a trba of recipe smoke.
-    "smoke": Config(
-        size="micro",
-        charset="36",
-        augmentation="mild",
-        batch_size=32,
-        unlabelled_batch_size=32,
-        steps=120,
-        lr=1e-3,
-    ),
+    "smoke": Config(**teachers.SMOKE, steps=120),
 }
 
 
@@ -147,14 +123,6 @@ class _Averaged(FourStage):
         """Logits (B, T, classes) of ``model``, told the words of ``batch`` if it holds any."""
         raise NotImplementedError
 
-    def supervised(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """The loss of logits against the words of ``batch``."""
-        raise NotImplementedError
-
-    def right(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Which of the usable words of ``batch`` the logits spell: (B,) bool."""
-        raise NotImplementedError
-
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The loss on a batch of ``views``.
 
@@ -198,14 +166,6 @@ class MeanTeacher(_Averaged, AttentionRecognizer):
         logits: Tensor = model(images, *told).logits
         return logits
 
-    def supervised(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        return token_loss(logits, batch["tokens"][:, 1:], padding=self.layout.special("padding"))
-
-    def right(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        targets = batch["tokens"][:, 1:]
-        padding = targets == self.layout.special("padding")
-        return ((logits.argmax(-1) == targets) | padding).all(1) & batch["usable"]
-
 
 class MeanTeacherCTC(_Averaged, CTCRecognizer):
     """Student and teacher with CTC decoders."""
@@ -213,21 +173,6 @@ class MeanTeacherCTC(_Averaged, CTCRecognizer):
     def outputs(self, model: FourStage, images: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         logits: Tensor = model(images)
         return logits
-
-    def supervised(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        targets, lengths, usable = batch["targets"], batch["lengths"], batch["usable"]
-        each = ctc_loss(logits, targets, lengths, blank=self.blank)  # (B,)
-        # torch.nn.CTCLoss averages over characters first
-        each = torch.where(usable, each / lengths.clamp(min=1), 0.0)
-        return mean_over_ranks(each.sum(), usable.sum())
-
-    def right(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        targets, lengths = batch["targets"], batch["lengths"]
-        classes, counts, _ = greedy(logits, blank=self.blank, silent=self.silent)
-        most = min(classes.shape[1], targets.shape[1])
-        behind = torch.arange(most, device=logits.device) >= lengths[:, None]
-        same = ((classes[:, :most] == targets[:, :most]) | behind).all(1)
-        return same & (counts == lengths) & batch["usable"]
 
 
 def build(config: Config) -> nn.Module:

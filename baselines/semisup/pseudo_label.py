@@ -62,24 +62,11 @@ from ..parts.trba_recognizer import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(trba_recognizer.Config):
-    """TRBA with the values of STR-Fewer-Labels' train.py and README unless a comment says otherwise."""
+class Config(teachers.FewerLabels):
+    """``parts.teachers.FewerLabels`` with where the student starts."""
 
-    charset: str = "94"
-    tokens: Literal["clovaai", "str-fewer-labels"] = "str-fewer-labels"
-    channels: Literal[1, 3] = 3
-    augmentation: str = "blur5-crop99"  # README, for TRBA; "crop90-rot15" for CRNN
     start: Literal["drawn", "parent"] = "drawn"
     unlabelled_weight: float = 1.0
-    batch_size: int = 128
-    unlabelled_batch_size: int = 128
-    steps: int = 200_000
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adam"
-    lr: float = 5e-4
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "onecycle"
-    div: float = 20.0
-    final_div: float = 1000.0
-    clip_norm: float = 5.0
 
 
 RECIPES: Mapping[str, Config] = {
@@ -87,16 +74,7 @@ RECIPES: Mapping[str, Config] = {
     # Ours: one GPU, under an hour.
     "small": Config(steps=10_000),
     # Ours: goes on from the teacher, for a CPU and under a minute.
-    "smoke": Config(
-        size="micro",
-        charset="36",
-        augmentation="mild",
-        start="parent",
-        batch_size=32,
-        unlabelled_batch_size=32,
-        steps=150,
-        lr=1e-3,
-    ),
+    "smoke": Config(**teachers.SMOKE, start="parent", steps=150),
 }
 
 
