@@ -112,7 +112,7 @@ def test_published_numbers_of_parameters_of_the_decoders(decoder: str, extra: in
     with torch.device("meta"):
         module = VIT_TRANSFORMER.build(Config(decoder=decoder))
     assert count(module.decoder) == extra  # type: ignore[arg-type]
-    named = "small" if decoder == "tf" else f"small, {decoder}"
+    named = "small" if decoder == "tf" else f"small decoder={decoder}"
     assert VIT_TRANSFORMER.card.parameters[named] == count(module)
 
 
@@ -521,7 +521,7 @@ def test_a_wide_beam_finds_the_likeliest_word() -> None:
     better = 0
     for row in range(20):
         word, chance = likeliest(chances[row], start=4, end=3, steps=4)
-        classes, counts, confidence = (t[row] for t in found[64])
+        classes, counts, confidence, _ = (t[row] for t in found[64])
         assert classes[: int(counts)].tolist() == word
         assert confidence.item() == pytest.approx(chance, rel=1e-4)
         better += found[1][2][row].item() < 0.99 * chance
@@ -531,7 +531,7 @@ def test_a_wide_beam_finds_the_likeliest_word() -> None:
 def test_silent_classes_take_no_part() -> None:
     chances = torch.tensor([[[0.5, 0.3, 0.2], [0.5, 0.1, 0.4], [0.5, 0.3, 0.2]]])
     for beams in (1, 2):
-        classes, counts, confidence = read_words(
+        classes, counts, confidence, _ = read_words(
             Chain(chances), torch.zeros(1, 1), start=0, end=2, steps=4, silent=(0,), beams=beams
         )
         assert classes[0, : int(counts)].tolist() == ([1] if beams == 1 else [])
@@ -541,7 +541,7 @@ def test_silent_classes_take_no_part() -> None:
 def test_a_word_without_an_end_has_all_its_characters() -> None:
     chances = torch.full((1, 3, 2), 0.5)
     chances[:, :, 0], chances[:, :, 1] = 0.9, 0.1
-    classes, counts, confidence = read_words(
+    classes, counts, confidence, _ = read_words(
         Chain(chances), torch.zeros(1, 1), start=2, end=1, steps=5
     )
     assert classes.tolist() == [[0] * 5]

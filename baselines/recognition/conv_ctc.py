@@ -33,8 +33,8 @@ from strbench.text import charset
 from strbench.types import Card
 
 from ..parts.batchnorm import BatchNorm2d
-from ..parts.ctc import ctc_targets, greedy, word_losses
-from ..parts.decoding import reading, spelled
+from ..parts.ctc import ctc_targets, greedy, margins, word_losses
+from ..parts.decoding import Spelling, reading, spelled
 from ..parts.views import Stream, mild, plain
 
 MAX_LABEL = 25  # characters; the longest words of the field's test sets have about 22
@@ -272,9 +272,12 @@ def reader(module: nn.Module, config: Config) -> Reader:
     """
     model = cast(ConvCTC, module)
     characters = charset(config.charset)
-    return reading(
-        model, lambda images: spelled(characters, *greedy(model(images), blank=model.blank))
-    )
+
+    def read(images: Tensor) -> Spelling:
+        logits, blank = model(images), model.blank
+        return spelled(characters, *greedy(logits, blank=blank), margins(logits, blank=blank))
+
+    return reading(model, read)
 
 
 CONV_CTC = Method(
