@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from strbench.baselines.parts.abinet_networks import (
     PLACES,
     normalised,
+    read_logits,
     size_named,
-    spelled,
     spelled_length,
     spelling_loss,
     targets,
@@ -88,7 +88,7 @@ def test_published_numbers_of_parameters(
     assert count(whole.vision.resnet) == 12_994_784
     assert count(whole.vision.layers) == 9_457_152
     assert count(whole.vision.attention) == 1_076_544
-    key = "base" if charset == "36-abinet" else "base with 94 characters"
+    key = "base" if charset == "36-abinet" else "base charset=94"
     assert ABINET.card.parameters[key] == total
     assert ABINET_VISION.card.parameters[key] == vision
     assert ABINET_LANGUAGE.card.parameters[key] == language
@@ -186,7 +186,7 @@ def logits_of(rows: list[list[int]], *, high: float = 9.0) -> Tensor:
 def test_a_word_ends_at_its_first_null() -> None:
     logits = logits_of([[1, 2, 0, 3, 0], [0], [5] * 26])
     assert spelled_length(logits).tolist() == [3, 1, 26]
-    words = spelled(logits, CHARACTERS)
+    words = read_logits(logits, CHARACTERS).words
     assert [text for text, _ in words] == ["ab", "", "e" * 26]
     sure = math.exp(9) / (math.exp(9) + 36)
     assert [c for _, c in words] == pytest.approx([sure**3, sure, sure**26], rel=1e-5)
@@ -409,7 +409,7 @@ def test_the_reader_normalises_and_reads_the_last_fusion() -> None:
     assert ABINET_VISION.reader is not None
     seeing = smoke_of(ABINET_VISION, 0)
     words = ABINET_VISION.reader(seeing, SMOKE)(images)
-    assert words == spelled(seeing.eval()(normalised(images)), CHARACTERS)
+    assert words == read_logits(seeing.eval()(normalised(images)), CHARACTERS).words
 
 
 # --- pretraining the language model

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from strbench.baselines.parts.ctc import greedy, margins
-from strbench.baselines.parts.decoding import DOUBT, Spelling, reading
+from strbench.baselines.parts.decoding import DOUBT, Readings, reading
 
 BLANK = 3
 
@@ -61,11 +61,11 @@ def test_what_rounding_could_change_is_read_again_in_full() -> None:
     logits[1, 0, 0], logits[1, 0, 1] = 4.0, near  # a tie once rounded, and then class 0 or 1
     module = Rounding()
 
-    def read(images: Tensor) -> Spelling:
+    def read(images: Tensor) -> Readings:
         logits = module(images)
         classes, counts, _ = greedy(logits, blank=BLANK)
         words = [(str(row[:n]), 1.0) for row, n in zip(classes.tolist(), counts, strict=True)]
-        return Spelling(words, margins(logits, blank=BLANK))
+        return Readings(words, margins(logits, blank=BLANK))
 
     reader = reading(module, read)
     images = (logits + 1) / 2

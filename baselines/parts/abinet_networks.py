@@ -10,7 +10,7 @@ Scene Text Recognition", CVPR 2021; FangShancheng/ABINet, modules/.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -19,8 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from strbench.errors import unknown_name
+from strbench.methods import Reader
 from strbench.text import Charset
 
+from .decoding import Readings, reading, step_margins
 from .language_model import LanguageModel
 from .position_attention import PositionAttention
 from .postnorm import Positions, PostNormLayer, inside
@@ -251,32 +253,30 @@ def words_right(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     return right.float().sum() / (lengths > 0).float().sum().clamp(min=1)
 
 
-def spelled(logits: Tensor, characters: Charset) -> list[tuple[str, float]]:
+def read_logits(logits: Tensor, characters: Charset) -> Readings:
     """Words that logits (B, T, C) spell greedily, each with the product of its chances, the end's too."""
     lengths = spelled_length(logits)
     chances, classes = logits.float().softmax(-1).max(-1)
     confidences = torch.where(inside(lengths, classes.shape[1]), chances, 1.0).prod(1)
-    return [
+    words = [
         (characters.decode(c - 1 for c in row[:length] if c), confidence)
         for row, length, confidence in zip(
             classes.tolist(), lengths.tolist(), confidences.tolist(), strict=True
         )
     ]
+    return Readings(words, step_margins(logits, lengths))
 
 
-def reading(module: nn.Module, characters: Charset) -> Callable[[Tensor], list[tuple[str, float]]]:
+def reader_of(module: nn.Module, characters: Charset) -> Reader:
     """A function from images (B, 3, H, W) in [0, 1] to (text, confidence), in order.
 
-    ``module`` gives logits (B, T, C) or a ``Spelling``, of which the fusion's last word counts. It reads
-    in evaluation mode and is handed back in the mode it had.
+    ``module`` gives logits (B, T, C) or a ``Spelling``, of which the fusion's last word counts.
     """
 
-    @torch.inference_mode()
-    def read(images: Tensor) -> list[tuple[str, float]]:
-        training = module.training
-        module.eval()
-        logits = module(normalised(images))
-        module.train(training)
-        return spelled(logits.fusion[-1] if isinstance(logits, Spelling) else logits, characters)
+    def read(images: Tensor) -> Readings:
+        logits = module(images)
+        return read_logits(
+            logits.fusion[-1] if isinstance(logits, Spelling) else logits, characters
+        )
 
-    return read
+    return reading(module, read, normalise=normalised)

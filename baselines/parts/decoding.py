@@ -17,15 +17,25 @@ from strbench.text import Charset
 DOUBT = 0.06
 
 
-class Spelling(NamedTuple):
+class Readings(NamedTuple):
     """What is read in B images."""
 
     words: list[tuple[str, float]]  # text and confidence
     margins: Tensor  # (B,) log-probability between the reading and another; inf where none competes
 
 
-def reading(module: nn.Module, read: Callable[[Tensor], Spelling]) -> Reader:
-    """``read``, a function of images in [-1, 1], as one of images in [0, 1].
+def minus_one_to_one(images: Tensor) -> Tensor:
+    """Images in [0, 1] as (x - 0.5) / 0.5."""
+    return images * 2 - 1
+
+
+def reading(
+    module: nn.Module,
+    read: Callable[[Tensor], Readings],
+    *,
+    normalise: Callable[[Tensor], Tensor] = minus_one_to_one,
+) -> Reader:
+    """``read``, a function of normalised images, as one of images (B, 3, H, W), RGB in [0, 1].
 
     The module reads in evaluation mode and is handed back in the mode that it had. Under autocast,
     images whose margin is below ``DOUBT`` are read once more in full precision, so that a lower one
@@ -36,12 +46,12 @@ def reading(module: nn.Module, read: Callable[[Tensor], Spelling]) -> Reader:
     def reader(images: Tensor) -> list[tuple[str, float]]:
         training, device = module.training, images.device.type
         module.eval()
-        words, margins = read(images * 2 - 1)
+        words, margins = read(normalise(images))
         if torch.is_autocast_enabled(device):
             doubtful = (margins < DOUBT).nonzero()[:, 0]
             if len(doubtful):
                 with torch.autocast(device, enabled=False):
-                    again = read(images[doubtful] * 2 - 1).words
+                    again = read(normalise(images[doubtful])).words
                 for row, word in zip(doubtful.tolist(), again, strict=True):
                     words[row] = word
         module.train(training)
@@ -52,7 +62,7 @@ def reading(module: nn.Module, read: Callable[[Tensor], Spelling]) -> Reader:
 
 def spelled(
     charset: Charset, classes: Tensor, counts: Tensor, confidences: Tensor, margins: Tensor
-) -> Spelling:
+) -> Readings:
     """The words of class rows (B, S), the first ``counts`` (B,) of which are read."""
     words = [
         (charset.decode(row[:count]), confidence)
@@ -60,7 +70,18 @@ def spelled(
             classes.tolist(), counts.tolist(), confidences.tolist(), strict=True
         )
     ]
-    return Spelling(words, margins)
+    return Readings(words, margins)
+
+
+def step_margins(logits: Tensor, lengths: Tensor) -> Tensor:
+    """The least distance (B,) of the best from the second class over the first ``lengths`` (B,) steps.
+
+    Args:
+        logits: (B, T, C); a length beyond T counts as T.
+    """
+    best, second = logits.float().topk(2, -1).values.unbind(-1)
+    behind = torch.arange(logits.shape[1], device=logits.device) >= lengths[:, None]
+    return (best - second).masked_fill(behind, torch.inf).amin(1)
 
 
 class Stepwise(Protocol):
@@ -101,7 +122,7 @@ def read_words(
         Classes (B, steps), ``end`` from the end of the word on; the number of characters (B,); and
         a confidence (B,) in [0, 1]: the product of the probabilities of the characters and of the
         end. A word without an end within ``steps`` has only its characters' product. Last the
-        margins (B,), see ``Spelling``: greedy, the least of all steps; else that of whole words.
+        margins (B,), see ``Readings``: greedy, the least of all steps; else that of whole words.
 
     Stops when every image's best hypothesis has ended. Nothing could change afterwards: an ended
     hypothesis keeps its score and no other one gains.

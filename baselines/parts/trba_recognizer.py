@@ -16,7 +16,8 @@ from strbench.text import Charset, charset
 
 from . import fourstage
 from .attention_decoder import AttentionDecoder, Decoded
-from .ctc import ctc_hits, ctc_loss, ctc_targets, greedy
+from .ctc import ctc_hits, ctc_loss, ctc_targets, greedy, margins
+from .decoding import Readings, reading, step_margins
 from .ranks import mean_over_ranks
 from .views import abinet_cv, mild, plain
 from .views_strfl import blur5_crop99, crop90_rot15
@@ -111,6 +112,7 @@ class Written(NamedTuple):
     lengths: Tensor  # (B,) steps before the end, all of them without an end
     confidences: Tensor  # (B,) in [0, 1]
     usable: Tensor  # (B,) one to MAX_LABEL characters and no special class among them
+    margins: Tensor  # (B,) see ``parts.decoding.Readings``
 
 
 class FourStage(nn.Module):
@@ -252,8 +254,10 @@ class CTCRecognizer(FourStage):
         return hits & batch["usable"]
 
     def write(self, images: Tensor) -> Written:
-        classes, counts, confidences = greedy(self(images), blank=self.blank, silent=self.silent)
-        return Written(classes, counts, confidences, (counts > 0) & (counts <= MAX_LABEL))
+        logits = self(images)
+        classes, counts, confidences = greedy(logits, blank=self.blank, silent=self.silent)
+        apart = margins(logits, blank=self.blank, silent=self.silent)
+        return Written(classes, counts, confidences, (counts > 0) & (counts <= MAX_LABEL), apart)
 
 
 def token_loss(logits: Tensor, targets: Tensor, *, padding: int) -> Tensor:
@@ -282,7 +286,8 @@ def written(logits: Tensor, layout: Layout) -> Written:
     behind[:, 0] = False
     characters = (classes >= layout.first) | ended
     usable = characters.all(1) & (lengths > 0) & (lengths <= MAX_LABEL)
-    return Written(classes, lengths, probabilities.masked_fill(behind, 1.0).prod(1), usable)
+    confidences = probabilities.masked_fill(behind, 1.0).prod(1)
+    return Written(classes, lengths, confidences, usable, step_margins(logits, lengths + 1))
 
 
 def tokens_of(classes: Tensor, lengths: Tensor, usable: Tensor, layout: Layout) -> Tensor:
@@ -340,27 +345,21 @@ def build(config: Config) -> FourStage:
 
 
 def reader(module: nn.Module, config: Config) -> Reader:
-    """A function from images (B, 3, H, W), RGB in [0, 1], to (text, confidence), in order.
-
-    The module reads in evaluation mode and is handed back as it was.
-    """
+    """A function from images (B, 3, H, W), RGB in [0, 1], to (text, confidence), in order."""
     model = cast(FourStage, module)
     layout = layout_of(config)
 
-    @torch.inference_mode()
-    def read(images: Tensor) -> list[tuple[str, float]]:
-        training = model.training
-        model.eval()
-        out = model.write(model.encoder.to_channels(images))
-        model.train(training)
-        return [
+    def read(images: Tensor) -> Readings:
+        out = model.write(images)
+        words = [
             (layout.text(classes[:length]), confidence)
             for classes, length, confidence in zip(
                 out.classes.tolist(), out.lengths.tolist(), out.confidences.tolist(), strict=True
             )
         ]
+        return Readings(words, out.margins)
 
-    return read
+    return reading(model, read, normalise=model.encoder.to_channels)
 
 
 def export(module: nn.Module) -> dict[str, Tensor]:

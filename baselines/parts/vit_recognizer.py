@@ -19,7 +19,7 @@ from strbench.methods import LoopConfig, Method, Reader, View, WordBatch
 from strbench.text import CHARSETS, Charset
 from strbench.types import Card, Status
 
-from .decoding import Spelling, read_words, reading, spelled
+from .decoding import Readings, read_words, reading, spelled
 from .transformer_decoder import TransformerDecoder
 from .views import abinet_cv, mild, plain
 from .vit import ViT, size_named
@@ -248,7 +248,7 @@ class AutoregressiveViT(ViTRecognizer):
             accuracy = right.float().sum() / usable.float().sum().clamp(min=1)
         return {"loss": loss, "accuracy": accuracy, "unusable": (~usable).float().mean()}
 
-    def read(self, images: Tensor) -> Spelling:
+    def read(self, images: Tensor) -> Readings:
         """What is read in normalised images (B, 3, H, W); see ``parts.decoding.read_words``."""
         words = read_words(
             self.decoder,

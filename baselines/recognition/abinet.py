@@ -40,7 +40,7 @@ from ..parts.abinet_networks import (
     IteratedABINet,
     VisionModel,
     normalised,
-    reading,
+    reader_of,
     size_named,
     spelling_loss,
     targets,
@@ -222,7 +222,7 @@ def reader(module: nn.Module, config: VisionConfig) -> Reader:
     Greedy; the whole model gives the fusion's last iteration. The confidence is the product of the
     chances of all characters and the end.
     """
-    return reading(module, charset(config.charset))
+    return reader_of(module, charset(config.charset))
 
 
 def export(module: nn.Module) -> dict[str, Tensor]:

@@ -34,7 +34,7 @@ from strbench.types import Card
 
 from ..parts.batchnorm import BatchNorm2d
 from ..parts.ctc import ctc_targets, greedy, margins, word_losses
-from ..parts.decoding import Spelling, reading, spelled
+from ..parts.decoding import Readings, reading, spelled
 from ..parts.views import Stream, mild, plain
 
 MAX_LABEL = 25  # characters; the longest words of the field's test sets have about 22
@@ -273,7 +273,7 @@ def reader(module: nn.Module, config: Config) -> Reader:
     model = cast(ConvCTC, module)
     characters = charset(config.charset)
 
-    def read(images: Tensor) -> Spelling:
+    def read(images: Tensor) -> Readings:
         logits, blank = model(images), model.blank
         return spelled(characters, *greedy(logits, blank=blank), margins(logits, blank=blank))
 

@@ -38,6 +38,7 @@ from strbench.methods import LoopConfig, Method, Reader, View, WordBatch
 from strbench.text import charset
 from strbench.types import Card
 
+from ..parts.decoding import Readings, reading, spelled, step_margins
 from ..parts.parseq_networks import Decoder, Encoder, Kept, Size
 from ..parts.permutations import reading_orders, visible_characters
 from ..parts.ranks import mean_over_ranks
@@ -277,24 +278,16 @@ def reader(module: nn.Module, config: Config) -> Reader:
     """
     model, characters = cast(PARSeq, module), charset(config.charset)
 
-    @torch.inference_mode()
-    def read(images: Tensor) -> list[tuple[str, float]]:
-        training = model.training
-        model.eval()
-        chances, classes = model(images * 2 - 1).float().softmax(-1).max(-1)  # (B, T)
-        model.train(training)
+    def read(images: Tensor) -> Readings:
+        logits = model(images)
+        chances, classes = logits.float().softmax(-1).max(-1)  # (B, T)
         before = (classes == model.end).cumsum(1)
         counts = (before == 0).sum(1)
         behind = (before - (classes == model.end).long()) > 0
         confidences = chances.masked_fill(behind, 1.0).prod(1)
-        return [
-            (characters.decode(row[:count]), confidence)
-            for row, count, confidence in zip(
-                classes.tolist(), counts.tolist(), confidences.tolist(), strict=True
-            )
-        ]
+        return spelled(characters, classes, counts, confidences, step_margins(logits, counts + 1))
 
-    return read
+    return reading(model, read)
 
 
 def export(module: nn.Module) -> dict[str, Tensor]:

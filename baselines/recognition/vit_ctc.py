@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from strbench.methods import Reader, View, WordBatch
 
 from ..parts.ctc import CTCDecoder, ctc_targets, greedy, margins, word_losses
-from ..parts.decoding import Spelling, reading, spelled
+from ..parts.decoding import Readings, reading, spelled
 from ..parts.vit import grid_of, size_named
 from ..parts.vit_recognizer import (
     CPU_HOUR,
@@ -123,7 +123,7 @@ def reader(module: nn.Module, config: Config) -> Reader:
     model = cast(ViTCTC, module)
     charset = charset_of(config)
 
-    def read(images: Tensor) -> Spelling:
+    def read(images: Tensor) -> Readings:
         logits, blank = model(images), model.decoder.blank
         words = greedy(logits, blank=blank, silent=model.silent)
         return spelled(charset, *words, margins(logits, blank=blank, silent=model.silent))

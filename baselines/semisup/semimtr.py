@@ -49,7 +49,7 @@ from ..parts.abinet_networks import (
     Spelling,
     VisionModel,
     normalised,
-    reading,
+    reader_of,
     size_named,
     spelled_length,
     spelling_loss,
@@ -279,7 +279,7 @@ def _consistency(weak: Spelling, strong: Spelling) -> Tensor:
 
 def reader(module: nn.Module, config: _Shared) -> Reader:
     """A function from images (B, 3, H, W) in [0, 1] to (text, confidence), as in ``abinet``."""
-    return reading(module, charset(config.charset))
+    return reader_of(module, charset(config.charset))
 
 
 def export(module: nn.Module) -> dict[str, Tensor]:
