@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -190,13 +190,14 @@ def check_parents(entry: str, method: Method, origins: Sequence[models.RunInfo])
 
 
 def default_data(
-    recipe: str | None,
+    option: Literal["--data", "--unlabelled"],
     *,
+    recipe: str | None,
     labelled: bool,
     device: str,
     say: Callable[[str], None],
 ) -> list[str]:
-    """The rendered words that a recipe trains on where no data was named, drawn if need be.
+    """The rendered words that a recipe trains on where ``option`` named none, drawn if need be.
 
     Raises:
         StrbenchError: the ``paper`` recipe, whose data no stand-in can replace.
@@ -211,7 +212,7 @@ def default_data(
         split = "rendered_demo/train"
     else:
         split = "rendered/train" if labelled else "rendered/unlabelled"
-    say(f"no {'--data' if labelled else 'images without labels'}: rendered words, {split}")
+    say(f"no {option}: rendered words, {split}")
     if split not in prepared_splits():
         if "RANK" in os.environ:
             raise StrbenchError(

@@ -2,6 +2,7 @@
 
     python benchmarks/speed/train_and_read.py [--entries dig vit-ctc ...] [--recipe small] [--rounds 3]
         [--batch 0] [--device auto] [--set size=small]
+    python benchmarks/speed/train_and_read.py --run vit-ctc-mini.cpu-hour+dig --data svt/test
 
 strbench trains and reads as `strbench pretrain`, `finetune` and `eval` do: mixed precision where the
 hardware has it. The plain side is the same module in eager float32. Each side runs in a process of its
@@ -9,7 +10,7 @@ own, in turn, so that peak memory (resident on a CPU, allocated on CUDA) belongs
 ready in memory, views are part of a training step. Reading starts from uint8 crops of the model's size
 and is done in batches of 64 on a CPU and of 512 on CUDA, on drawn words; the share of equal texts is
 that of the two sides under one set of weights, trained for --learn steps, because weights that were
-never trained decide by rounding. FLOPs are counted by torch over one step (2 for a multiplication with
+never trained decide by rounding. With --run a finished run reads the words of prepared splits. FLOPs are counted by torch over one step (2 for a multiplication with
 addition) and MFU is against the dense bfloat16 peak of the device, where that is known.
 """
 
@@ -35,10 +36,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from strbench import registry, rendered
 from strbench.devices import autocast_type, peak_memory, pick_device
-from strbench.loading import stretch
+from strbench.loading import decode, stretch
 from strbench.methods import Method, WordBatch
-from strbench.models import TrainedRecognizer
-from strbench.settings import override
+from strbench.models import TrainedRecognizer, load_run, run_directory
+from strbench.settings import override, rebuild
+from strbench.store import find_split
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16 FLOP/s, NVIDIA's data sheets
 
@@ -116,16 +118,38 @@ def train(method: Method, config: Any, device: torch.device, *, plain: bool) -> 
     }
 
 
+def trained(run: str) -> tuple[Method, Any, dict[str, Tensor]]:
+    """Entry, config and weights of a finished run."""
+    info, method, tensors, _ = load_run(run_directory(run))
+    return method, rebuild(type(next(iter(method.recipes.values()))), info.config), tensors
+
+
+def photographs(config: Any, splits: list[str]) -> list[np.ndarray]:
+    """All words of prepared splits at the config's size: uint8 (H, W, 3) each."""
+    found = [find_split(name) for name in splits]
+    return [
+        stretch(decode(split.image(index)), config.height, config.width)
+        for split in found
+        for index in range(split.n)
+    ]
+
+
 def read(
-    method: Method, config: Any, device: torch.device, weights: Path, n: int, *, plain: bool
+    method: Method,
+    config: Any,
+    device: torch.device,
+    weights: dict[str, Tensor],
+    crops: list[np.ndarray],
+    *,
+    plain: bool,
 ) -> dict[str, Any]:
-    """Seconds to read ``n`` crops (the best of three), the texts, and the peak of memory."""
+    """Seconds to read the crops (the best of three), the texts, and the peak of memory."""
     module = method.build(config)
-    module.load_state_dict(torch.load(weights, weights_only=True))
+    module.load_state_dict(weights)
     recognizer = TrainedRecognizer(method, module, config, method.card, device)
     if plain:
         recognizer.dtype = None
-    crops = list(words(config, n)[0])
+    n = len(crops)
     seconds, texts = [], []
     for _ in range(4):
         begun = time.perf_counter()
@@ -133,17 +157,24 @@ def read(
         readings = [r for i in range(0, n, size) for r in recognizer.read(crops[i : i + size])]
         seconds.append(time.perf_counter() - begun)
         texts = [reading.text for reading in readings]
-    return {"seconds": min(seconds[1:]), "texts": texts, "memory": peak_memory(device)}
+    return {"seconds": min(seconds[1:]), "texts": texts, "memory": peak_memory(device), "images": n}
 
 
 def child(options: argparse.Namespace) -> None:
     """One side of one measurement, as JSON on stdout."""
     device = pick_device(options.device)
+    plain = options.side == "plain"
+    if options.run:
+        method, config, tensors = trained(options.run)
+        found = read(
+            method, config, device, tensors, photographs(config, options.data), plain=plain
+        )
+        print(json.dumps(found))
+        return
     method = find(options.entries[0])
     config = override(method.recipes[options.recipe], options.settings or [])
     if options.batch:
         config = replace(config, batch_size=options.batch)
-    plain = options.side == "plain"
     weights = Path(options.weights)
     if options.job == "learn":
         module, step = stepper(method, config, device, plain=False)
@@ -154,7 +185,9 @@ def child(options: argparse.Namespace) -> None:
     elif options.job == "train":
         print(json.dumps(train(method, config, device, plain=plain)))
     else:
-        print(json.dumps(read(method, config, device, weights, options.n, plain=plain)))
+        tensors = torch.load(weights, weights_only=True)
+        crops = list(words(config, options.n)[0])
+        print(json.dumps(read(method, config, device, tensors, crops, plain=plain)))
 
 
 def measured(entry: str, job: str, side: str, weights: Path, rest: list[str]) -> dict[str, Any]:
@@ -182,6 +215,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--n", type=int, default=2000)
     parser.add_argument("--learn", type=int, default=100)
+    parser.add_argument("--run", default="", help="a finished run, in place of --entries")
+    parser.add_argument("--data", action="append", help="prepared splits that --run reads")
     parser.add_argument("--job", default="", help=argparse.SUPPRESS)
     parser.add_argument("--side", default="", help=argparse.SUPPRESS)
     parser.add_argument("--weights", default="", help=argparse.SUPPRESS)
@@ -192,6 +227,8 @@ def main() -> None:
     rest = [f"--recipe={options.recipe}", f"--batch={options.batch}", f"--device={options.device}"]
     rest += [f"--n={options.n}", f"--learn={options.learn}"]
     rest += [f"--set={setting}" for setting in options.settings or []]
+    if options.run:
+        rest += [f"--run={options.run}", *(f"--data={split}" for split in options.data)]
     device = pick_device(options.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} cores"
     peak = next((peak for key, peak in PEAKS.items() if key in name), 0.0)
@@ -199,10 +236,10 @@ def main() -> None:
     print("| entry | job | images/s | plain fp32 | ratio | memory MB | plain | MFU | same texts |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
-        for entry in options.entries:
+        for entry in [options.run] if options.run else options.entries:
             weights = Path(folder, "weights.pt")
-            jobs = ["train"]
-            if find(entry).reader is not None:
+            jobs = ["read"] if options.run else ["train"]
+            if not options.run and find(entry).reader is not None:
                 measured(entry, "learn", "strbench", weights, rest)
                 jobs.append("read")
             for job in jobs:
@@ -210,21 +247,21 @@ def main() -> None:
                 for _ in range(options.rounds):
                     for side, found in sides.items():
                         found.append(measured(entry, job, side, weights, rest))
-                print(row(entry, job, sides, options.n, peak), flush=True)
+                print(row(entry, job, sides, peak), flush=True)
 
 
-def row(entry: str, job: str, sides: dict[str, list[dict[str, Any]]], n: int, peak: float) -> str:
+def row(entry: str, job: str, sides: dict[str, list[dict[str, Any]]], peak: float) -> str:
     """A line of the table."""
     best = {side: min(found, key=lambda f: f["seconds"]) for side, found in sides.items()}
     ours, plain = best["strbench"], best["plain"]
-    images = ours.get("images", n)
+    images = ours["images"]
     memory = [statistics.median(f["memory"] for f in found) / 1e6 for found in sides.values()]
     flops = ours.get("flops", 0)
     mfu = f"{100 * flops / ours['seconds'] / peak:.1f} %" if peak and flops else ""
     same = ""
     if job == "read":
         equal = sum(a == b for a, b in zip(ours["texts"], plain["texts"], strict=True))
-        same = f"{equal} of {n}"
+        same = f"{equal} of {images}"
     return (
         f"| {entry} | {job} | {images / ours['seconds']:,.0f} | {images / plain['seconds']:,.0f} "
         f"| {plain['seconds'] / ours['seconds']:.2f} | {memory[0]:,.0f} | {memory[1]:,.0f} "

@@ -296,11 +296,11 @@ def _train(
     typed = _check(kind, entry, request, parents)
     method = runs.find_entry(kind, entry)[1]
     data, unlabelled = request.data, request.unlabelled
-    draw = partial(runs.default_data, request.recipe, device=request.device, say=say)
+    draw = partial(runs.default_data, recipe=request.recipe, device=request.device, say=say)
     if not data:
-        data = draw(labelled=method.needs_labels)
+        data = draw("--data", labelled=method.needs_labels)
     if not unlabelled and method.recipes[_recipe(method, request)].unlabelled_batch_size:
-        unlabelled = draw(labelled=False)
+        unlabelled = draw("--unlabelled", labelled=False)
     plan = runs.make_plan(
         kind,
         entry,
