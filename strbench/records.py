@@ -13,11 +13,11 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self, get_args
 
 from strbench import __version__
 from strbench.errors import DATA, StrbenchError
@@ -31,66 +31,12 @@ from strbench.provenance import (
     plain,
     shorten,
 )
+from strbench.scores import Data, Score, Stored, invalid, part_of, score_of
 
 SCHEMA = 1
-Part = TypeVar("Part")
 Kind = Literal["pretrain", "finetune", "eval", "score"]
 RunStatus = Literal["started", "success", "error", "partial"]
 _ERROR_LENGTH = 500  # characters kept of an error message: a record stays under 10 kB
-
-
-@dataclass(frozen=True, kw_only=True)
-class Accuracy:
-    """A count out of n with its 95 % interval; the proportion is divided when it is shown."""
-
-    correct: int
-    n: int
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Similarity:
-    """A sum of n values in [0, 1] (1-NED) with the 95 % interval of their mean."""
-
-    sum: float
-    n: int
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """A file that a record points to, and its SHA-256 in hex."""
-
-    path: str  # "~" and "$STRBENCH_HOME" stand for the two homes, see ``expand``
-    sha256: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """What one run scored on one split under one protocol."""
-
-    split: str  # "cute80/test"
-    fingerprint: str
-    n: int
-    protocol: str
-    signature: str
-    rendered: bool = False
-    word_accuracy: Accuracy | None = None
-    one_minus_ned: Similarity | None = None
-    ladder: dict[str, int] = field(default_factory=dict)  # policy -> correct, strictest first
-    predictions: Stored | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Data:
-    """A split that a run read."""
-
-    split: str
-    n: int
-    fingerprint: str
-    labels: str = ""  # label variant, as in the manifest
 
 
 @dataclass(kw_only=True)
@@ -193,7 +139,8 @@ class Record:
         if self.status != "started":
             raise RuntimeError(f"{self.path.name} has ended already, as {self.status}")
         self.scores = [
-            score if isinstance(score, Score) else _score(score, str(self.path)) for score in scores
+            score if isinstance(score, Score) else score_of(score, str(self.path))
+            for score in scores
         ]
         self.failures = dict(failures or {})
         self.cost = {
@@ -330,12 +277,12 @@ def load(path: Path) -> Record:
             f"There is no run record {path}.", hint="See: strbench report", exit_code=DATA
         ) from error
     except ValueError as error:
-        raise _invalid(path, f"is not JSON ({error})") from error
+        raise invalid(path, f"is not JSON ({error})") from error
     if not isinstance(document, dict):
-        raise _invalid(path, f"holds a {type(document).__name__}, not an object")
+        raise invalid(path, f"holds a {type(document).__name__}, not an object")
     schema = document.get("schema")
     if not isinstance(schema, int):
-        raise _invalid(path, "has no 'schema' number")
+        raise invalid(path, "has no 'schema' number")
     if schema > SCHEMA:
         raise StrbenchError(
             f"{path} has schema {schema}, written by a newer strbench; this one reads up to {SCHEMA}.",
@@ -345,22 +292,22 @@ def load(path: Path) -> Record:
     where = str(path)
     for key in ("run_id", "status", "kind", "name", "started"):
         if not isinstance(document.get(key), str) or not document[key]:
-            raise _invalid(path, f"has no text in {key!r}")
+            raise invalid(path, f"has no text in {key!r}")
     if document["status"] not in get_args(RunStatus):
-        raise _invalid(path, f"has the unknown status {document['status']!r}")
+        raise invalid(path, f"has the unknown status {document['status']!r}")
     if document["kind"] not in get_args(Kind):
-        raise _invalid(path, f"has the unknown kind {document['kind']!r}")
+        raise invalid(path, f"has the unknown kind {document['kind']!r}")
     limit = document.get("limit")
     if limit is not None and not isinstance(limit, int):
-        raise _invalid(path, f"has a limit that is no number: {limit!r}")
+        raise invalid(path, f"has a limit that is no number: {limit!r}")
     for key in ("scores", "data", "parents", "argv"):
         if not isinstance(document.setdefault(key, []), list):
-            raise _invalid(path, f"has no list in {key!r}")
+            raise invalid(path, f"has no list in {key!r}")
     known = {name: document[name] for name in _FIELDS if name in document}
-    known["scores"] = [_score(item, where) for item in document["scores"]]
-    known["data"] = [_part(Data, item, where, "data") for item in document["data"]]
+    known["scores"] = [score_of(item, where) for item in document["scores"]]
+    known["data"] = [part_of(Data, item, where, "data") for item in document["data"]]
     if known.get("weights") is not None:
-        known["weights"] = _part(Stored, known["weights"], where, "weights")
+        known["weights"] = part_of(Stored, known["weights"], where, "weights")
     return Record(path=path, **known)
 
 
@@ -380,58 +327,3 @@ def load_all(folder: Path) -> list[Record]:
         )
     records = [load(path) for path in sorted(folder.glob("*.json"))]
     return sorted(records, key=lambda record: (record.started, record.path.name))
-
-
-def _invalid(path: Path | str, what: str) -> StrbenchError:
-    return StrbenchError(
-        f"{path} is not a valid run record: it {what}.",
-        hint="Move the file out of the folder, or run its command again.",
-        exit_code=DATA,
-    )
-
-
-def _shape(kind: type[Any]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """All field names of a dataclass, and the type's name of each that has no default."""
-    parts = fields(kind)
-    needed = {
-        p.name: str(p.type) for p in parts if p.default is MISSING and p.default_factory is MISSING
-    }
-    return tuple(p.name for p in parts), needed
-
-
-_SHAPES: dict[type[Any], tuple[tuple[str, ...], dict[str, str]]] = {
-    kind: _shape(kind) for kind in (Accuracy, Similarity, Stored, Score, Data)
-}
-_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "str": (str,), "float": (int, float)}
-
-
-def _part(kind: type[Part], item: Any, where: str, key: str) -> Part:
-    if not isinstance(item, Mapping):
-        raise _invalid(where, f"has no object in {key!r}")
-    names, needed = _SHAPES[kind]
-    for name, expected in needed.items():
-        value = item.get(name)
-        if not isinstance(value, _TYPES[expected]) or isinstance(value, bool):
-            raise _invalid(where, f"has no {expected} in '{key}.{name}'")
-    return kind(**{name: item[name] for name in names if name in item})
-
-
-def _score(item: Any, where: str) -> Score:
-    if not isinstance(item, Mapping):
-        raise _invalid(where, "has no object in 'scores'")
-    parts = dict(item)
-    for name, kind in (
-        ("word_accuracy", Accuracy),
-        ("one_minus_ned", Similarity),
-        ("predictions", Stored),
-    ):
-        if parts.get(name) is not None:
-            parts[name] = _part(kind, parts[name], where, f"scores.{name}")
-    score = _part(Score, parts, where, "scores")
-    accuracy, similarity = score.word_accuracy, score.one_minus_ned
-    for measure in (accuracy, similarity):
-        if measure is not None and measure.n != score.n:
-            raise _invalid(where, f"counts {measure.n} of {score.n} samples on {score.split}")
-    if accuracy is not None and not 0 <= accuracy.correct <= accuracy.n:
-        raise _invalid(where, f"has {accuracy.correct} correct of {accuracy.n} on {score.split}")
-    return score
