@@ -40,6 +40,16 @@ class Region(NamedTuple):
     characters: tuple[Polygon, ...] = ()  # one a character, spaces left out, where annotated
 
 
+class Detection(NamedTuple):
+    """One piece of text that a detector or spotter found in a photograph."""
+
+    polygon: Polygon  # as the model gave it, in any order; it may cross itself or have no area
+    confidence: float | None = None  # in [0, 1]; None where the model gives none
+    text: str | None = None  # what a spotter reads; None from a detector
+    # The numbers of the file where they are not the vertices, such as a rectangle or a turned box.
+    given: tuple[float, ...] = ()
+
+
 class Sample(NamedTuple):
     """One item of a split as it is written to and read from a store."""
 

@@ -1,0 +1,391 @@
+"""The detection and spotting protocols, row by row; ``strbench.region_protocols`` says what a row holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FIRST_COME = (
+    "A found and a true region match if their intersection over union is above 0.5, first come in file "
+    "order. A found region of which more than half lies on a region that does not count is left out."
+)
+_RRC = "Robust Reading Competition, TL_iou_1_0 and 1_1, script.py"
+_DETEVAL = (
+    "Matches one to one, one to many (a region found in pieces) and many to one (pieces over several "
+    "regions), by area recall and area precision, after Wolf and Jolion."
+)
+_TOTAL = "cs-chan/Total-Text-Dataset, Evaluation_Protocol/Python_scripts"
+_E2E = "Regions match as in ic15-iou; a matched pair counts if the texts agree, and is spent either way."
+
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "name": "ic15-iou",
+        "title": "ICDAR 2015 IoU, the rule of most detection papers",
+        "function": "detection:FirstCome",
+        "files": "icdar-quad",
+        "description": _FIRST_COME,
+        "differs": "not at all",
+        "source": _RRC,
+    },
+    {
+        "name": "ic15-iou-ap",
+        "title": "ICDAR 2015 IoU with confidences: average precision",
+        "function": "detection:FirstCome",
+        "files": "icdar-quad",
+        "confidences": True,
+        "description": f"{_FIRST_COME} Detections of a file are matched by falling confidence.",
+        "differs": "equal confidences keep file order, the official sort is unstable there",
+        "source": _RRC,
+    },
+    {
+        "name": "ic15-iou-psenet",
+        "title": "ICDAR 2015 IoU as PSENet, PAN and PAN++ read the files",
+        "function": "detection:FirstCome",
+        "files": "icdar-quad-psenet",
+        "description": f"{_FIRST_COME} Polygons may have any number of vertices.",
+        "differs": "no check of orientation; the text of a true region is what follows the last comma",
+        "source": "whai362/PSENet, eval/ic15",
+    },
+    {
+        "name": "db-iou",
+        "title": "DB's and PaddleOCR's DetectionIoUEvaluator",
+        "function": "iou_variants:DetectionIoU",
+        "files": "icdar-quad",
+        "description": _FIRST_COME,
+        "differs": "invalid polygons of both sides are left out before anything is counted",
+        "source": "MhLiao/DB concern/icdar2015_eval/detection/iou.py",
+    },
+    *(
+        {
+            "name": name,
+            "title": f"MMOCR's HmeanIOUMetric, {strategy}",
+            "function": "iou_variants:HmeanIoU",
+            "settings": {"strategy": strategy},
+            "files": "mmocr",
+            "description": "The best harmonic mean over seven score thresholds, found on the test set.",
+            "differs": "tuned on what is scored; a found region counts from the best threshold on",
+            "source": "open-mmlab/mmocr mmocr/evaluation/metrics/hmean_iou_metric.py",
+        }
+        for name, strategy in (
+            ("mmocr-hmean-iou", "vanilla"),
+            ("mmocr-hmean-iou-max-matching", "max_matching"),
+        )
+    ),
+    {
+        "name": "iou-0.5",
+        "title": "polygons of any number of vertices by ICDAR 2015's rule",
+        "function": "detection:FirstCome",
+        "files": "ctw1500",
+        "description": _FIRST_COME,
+        "differs": "polygons; nothing about their direction is asked",
+        "source": "Yuliang-Liu/TIoU-metric, curved-tiou; hikopensource/DAVAR-Lab-OCR",
+    },
+    {
+        "name": "ic13-deteval",
+        "title": "ICDAR 2013 DetEval on boxes",
+        "function": "deteval:BoxDetEval",
+        "files": "icdar-box",
+        "description": _DETEVAL,
+        "differs": "boxes of whole pixels, both ends included",
+        "source": "Robust Reading Competition, DetEval script.py",
+    },
+    {
+        "name": "icdar2013",
+        "title": "ICDAR 2013, the plain variant of DetEval",
+        "function": "deteval:BoxDetEval",
+        "settings": {"count_overlaps": False, "lone": False, "digits": None},
+        "files": "icdar-box",
+        "description": _DETEVAL,
+        "differs": "from ic13-deteval: a region in pieces gets 0.8 whatever their number, no overlaps are counted",
+        "source": "Lucydln/DetEval_For_OCR, DetEval.py",
+    },
+    {
+        "name": "totaltext-deteval",
+        "title": "Total-Text DetEval",
+        "function": "deteval:TotalTextDetEval",
+        "files": "totaltext",
+        "description": _DETEVAL,
+        "differs": "images without a result are in no sum; shares are rounded to two decimals",
+        "source": f"{_TOTAL}/Deteval.py",
+    },
+    {
+        "name": "totaltext-deteval-corrected",
+        "title": "Total-Text DetEval that counts every image",
+        "function": "deteval:TotalTextDetEval",
+        "settings": {
+            "count_unanswered": True,
+            "refuse": False,
+            "digits": None,
+            "same_found": True,
+            "crossing": "even-odd",
+        },
+        "files": "totaltext",
+        "description": _DETEVAL,
+        "differs": "from totaltext-deteval: images without a result count, nothing is rounded, one to one "
+        "is asked of one and the same found region, a region without area is false and stops nothing",
+        "example": "Total-Text, the baseline of its authors: F 72.99 becomes 73.07",
+        "source": "ours",
+    },
+    {
+        "name": "totaltext-deteval-psenet",
+        "title": "Total-Text DetEval as PSENet copied it",
+        "function": "deteval:TotalTextDetEval",
+        "settings": {"digits": None, "crossing": "even-odd", "unique_in_found": False},
+        "files": "totaltext",
+        "description": _DETEVAL,
+        "differs": "from totaltext-deteval: nothing is rounded, one to one asks the true region alone",
+        "example": "Total-Text, the baseline of its authors: F 72.99 becomes 73.08",
+        "source": "whai362/PSENet, eval/tt/Deteval.py",
+    },
+    {
+        "name": "totaltext-pascal",
+        "title": "Total-Text Pascal VOC",
+        "function": "claiming:TotalTextPascal",
+        "files": "totaltext",
+        "description": "A found region claims the true one it overlaps best, from 0.5 on; a second claim "
+        "is false.",
+        "differs": "one square pixel is added to unions; images without a result are in no sum",
+        "source": f"{_TOTAL}/Pascal_VOC.py",
+    },
+    {
+        "name": "totaltext-pascal-corrected",
+        "title": "Total-Text Pascal VOC that counts every image",
+        "function": "claiming:TotalTextPascal",
+        "settings": {
+            "count_unanswered": True,
+            "refuse": False,
+            "union_padding": 0.0,
+            "crossing": "even-odd",
+        },
+        "files": "totaltext",
+        "description": "A found region claims the true one it overlaps best, from 0.5 on; a second claim "
+        "is false.",
+        "differs": "from totaltext-pascal: images without a result count, and unions are what they are",
+        "example": "Total-Text, the baseline of its authors: F 74.82 becomes 74.92",
+        "source": "ours",
+    },
+    {
+        "name": "ctw1500-voc",
+        "title": "CTW1500's official evaluation",
+        "function": "claiming:CTW1500VOC",
+        "files": "ctw1500",
+        "description": "A found region claims the true one it overlaps best, above 0.5; a second claim is "
+        "false. Average precision in file order.",
+        "differs": "found polygons that cross themselves are skipped: neither right nor false",
+        "source": "Yuliang-Liu/Curve-Text-Detector, voc_eval_polygon.py",
+    },
+    {
+        "name": "ctw1500-voc-corrected",
+        "title": "CTW1500's evaluation that counts every found region",
+        "function": "claiming:CTW1500VOC",
+        "settings": {
+            "skip_invalid": False,
+            "crossing": "even-odd",
+            "by_confidence": True,
+            "refuse": False,
+        },
+        "files": "ctw1500",
+        "description": "A found region claims the true one it overlaps best, above 0.5; a second claim is "
+        "false. Average precision by falling confidence.",
+        "differs": "from ctw1500-voc: found polygons that cross themselves count, and confidences sort",
+        "example": "CTW1500, CTD+TLOC: F 78.15 becomes 78.16; two found polygons cross themselves there",
+        "source": "ours",
+    },
+    {
+        "name": "ctw1500-psenet",
+        "title": "CTW1500 as PSENet and PAN score it",
+        "function": "claiming:PSENetCTW",
+        "files": "ctw1500-psenet",
+        "description": "A found region takes every free true one that it overlaps by 0.5 or more, for one hit.",
+        "differs": "images without a result are in no sum",
+        "source": "whai362/PSENet, eval/ctw/eval.py",
+    },
+    {
+        "name": "td500",
+        "title": "MSRA-TD500 as PSENet and PAN score it",
+        "function": "claiming:PSENetTD500",
+        "files": "td500",
+        "description": "A true region is found if anything overlaps it by 0.5 or more; a difficult one counts "
+        "only if it is found.",
+        "differs": "one found region may serve several true ones; images without a result are in no sum",
+        "source": "whai362/PSENet, eval/msra/eval.py",
+    },
+    {
+        "name": "td500-corrected",
+        "title": "MSRA-TD500 with one use of a found region, every image counted",
+        "function": "claiming:PSENetTD500",
+        "settings": {"serve_many": False, "count_unanswered": True, "refuse": False},
+        "files": "td500",
+        "description": "A true region is found if anything overlaps it by 0.5 or more; a difficult one counts "
+        "only if it is found.",
+        "differs": "from td500: a found region serves one true one, images without a result count",
+        "example": "MSRA-TD500, MixNet: F 82.10 stays",
+        "source": "ours",
+    },
+    {
+        "name": "td500-angle",
+        "title": "MSRA-TD500 as TextBPN and MixNet score it",
+        "function": "claiming:TurnedBoxes",
+        "files": "td500-angle",
+        "description": "First come, on boxes before they are turned, with angles less than pi/8 apart.",
+        "differs": "not comparable with td500",
+        "source": "GXYM/TextBPN-Plus-Plus, dataset/TD500/Evaluation_Protocol/script.py",
+    },
+    {
+        "name": "mlt17",
+        "title": "ICDAR 2017 MLT, all scripts",
+        "function": "iou_variants:MultiLingual",
+        "files": "mlt17",
+        "confidences": True,
+        "description": _FIRST_COME,
+        "differs": "confidences rank for average precision and not for matching",
+        "source": "TL_iou_MLT_1_0 script.py as in facebookresearch/MultiplexedOCR",
+    },
+    *(
+        {
+            "name": f"mlt17-{script.lower()}",
+            "title": f"ICDAR 2017 MLT, {script} alone",
+            "function": "iou_variants:MultiLingual",
+            "settings": {"script": script},
+            "files": "mlt17",
+            "confidences": True,
+            "description": f"{_FIRST_COME} Regions of other scripts do not count.",
+            "differs": "from mlt17: other scripts are ignored, and absorb what lies on them",
+            "source": "TL_iou_MLT_1_0 script.py as in facebookresearch/MultiplexedOCR",
+        }
+        for script in ("Arabic", "Latin", "Chinese", "Japanese", "Korean", "Bangla")
+    ),
+    {
+        "name": "tiou",
+        "title": "TIoU: tightness-aware",
+        "function": "tiou:TIoU",
+        "files": "icdar-quad",
+        "description": "Regions match as in ic15-iou; a match is worth its IoU, less what is cut off and "
+        "what is taken from others.",
+        "differs": "credit is no whole number",
+        "source": "Yuliang-Liu/TIoU-metric, script.py",
+    },
+    {
+        "name": "tiou-curved",
+        "title": "TIoU on polygons",
+        "function": "tiou:TIoU",
+        "settings": {"single": True, "slack": 0.0},
+        "files": "ctw1500",
+        "description": "Regions match as in iou-0.5; a match is worth its IoU, less what is cut off and "
+        "what is taken from others.",
+        "differs": "vertices are rounded to float32",
+        "source": "Yuliang-Liu/TIoU-metric, curved-tiou/script.py",
+    },
+    {
+        "name": "siou",
+        "title": "SIoU: a match is worth its IoU",
+        "function": "tiou:SIoU",
+        "files": "icdar-quad",
+        "description": "Regions match as in ic15-iou; a match is worth its IoU.",
+        "differs": "credit is no whole number",
+        "source": "Yuliang-Liu/TIoU-metric, script.py",
+    },
+    {
+        "name": "tedeval",
+        "title": "TedEval",
+        "function": "tedeval:TedEval",
+        "files": "icdar-quad",
+        "description": "Matches by area recall and precision of 0.4, credit by pseudo-character centres.",
+        "differs": "characters are credited, not regions",
+        "source": "clovaai/TedEval, script.py",
+    },
+    {
+        "name": "cleval",
+        "title": "CLEval, detection",
+        "function": "cleval:CLEval",
+        "files": "icdar-quad",
+        "description": "Characters found of all characters, less a penalty for splits and merges.",
+        "differs": "characters are counted, not regions",
+        "source": "clovaai/CLEval 0.1.1",
+    },
+    {
+        "name": "cleval-e2e",
+        "title": "CLEval, end to end",
+        "function": "cleval:CLEval",
+        "settings": {"end_to_end": True},
+        "files": "icdar-quad",
+        "texts": True,
+        "description": "Characters read of all characters, less a penalty for splits and merges.",
+        "differs": "from cleval: what was read must be right",
+        "source": "clovaai/CLEval 0.1.1",
+    },
+    {
+        "name": "ic15-e2e",
+        "title": "ICDAR 2015 end to end",
+        "function": "spotting:EndToEnd",
+        "files": "icdar-quad",
+        "texts": True,
+        "description": f"{_E2E} The label may lose one special sign at each end.",
+        "differs": "texts are compared too",
+        "source": "Robust Reading Competition, E2E_iou_1_0 and 1_1, script.py",
+    },
+    {
+        "name": "ic15-e2e-stripped",
+        "title": "ICDAR 2015 end to end, special signs stripped from both sides",
+        "function": "spotting:EndToEnd",
+        "settings": {"only_first_last": False},
+        "files": "icdar-quad",
+        "texts": True,
+        "description": f"{_E2E} Both texts lose all special signs at their ends.",
+        "differs": "from ic15-e2e: ONLY_REMOVE_FIRST_LAST_CHARACTER is false",
+        "example": "ICDAR 2015, perturbed ground truth: F 65.91 becomes 65.95",
+        "source": "Robust Reading Competition, E2E_iou_1_0 and 1_1, script.py",
+    },
+    {
+        "name": "word-spotting",
+        "title": "word spotting: dictionary words alone",
+        "function": "spotting:WordSpotting",
+        "files": "icdar-quad",
+        "texts": True,
+        "description": "Words of three letters or more count, cleaned; every other region is ignored. Papers "
+        "on Total-Text that use AdelaiDet's evaluator call this end to end.",
+        "differs": "from ic15-e2e: fewer regions count",
+        "example": "ICDAR 2015, perturbed ground truth: F 65.91 becomes 64.99",
+        "source": "Robust Reading Competition, E2E_iou_1_0 and 1_1, script.py, WORD_SPOTTING",
+    },
+    *(
+        {
+            "name": name,
+            "title": title,
+            "function": "spotting:EndToEndDistances",
+            "settings": {"upper": upper},
+            "files": "icdar-quad",
+            "confidences": True,
+            "texts": True,
+            "description": f"{_E2E} Beside it 1-NED: 1 - the mean edit distance over matched pairs, with 1 for "
+            "every region that is unmatched on either side. ArT, LSVT and ReCTS describe theirs alike.",
+            "differs": differs,
+            "source": "MLT_task_4 script.py 1.1 in facebookresearch/MultiplexedOCR",
+        }
+        for name, title, upper, differs in (
+            (
+                "mlt19-e2e",
+                "ICDAR 2019 MLT task 4, case ignored: end to end and 1-NED",
+                True,
+                "from ic15-e2e: no special signs, and polygons that cross themselves overlap nothing",
+            ),
+            (
+                "mlt19-e2e-case",
+                "ICDAR 2019 MLT task 4, case counted: end to end and 1-NED",
+                False,
+                "from mlt19-e2e: case counts",
+            ),
+        )
+    ),
+    {
+        "name": "mango-e2e",
+        "title": "end to end at an overlap of 0.1, as MANGO's figures",
+        "function": "spotting:EndToEnd",
+        "settings": {"iou": 0.1, "special": "!?.:,*\"()·[]/' "},
+        "files": "icdar-quad",
+        "texts": True,
+        "description": f"{_E2E} The overlap may be as small as 0.1.",
+        "differs": "from ic15-e2e: overlap, and the blank is a special sign",
+        "source": "hikopensource/DAVAR-Lab-OCR, MANGO",
+    },
+]
