@@ -27,6 +27,7 @@ from strbench.errors import PARTIAL, StrbenchError, unknown_name
 from strbench.files import lock
 from strbench.home import home
 from strbench.methods import LoopConfig, Method, inherit
+from strbench.scores import Data
 from strbench.settings import override
 from strbench.store import prepared_splits
 from strbench.streams import Portion, Subset, WordStream, parse_portions
@@ -402,7 +403,7 @@ def _record(plan: Plan, lineage: list[str], place: Ranks) -> records.Record:
         },
         typed=plan.typed,
         data=[
-            records.Data(
+            Data(
                 split=split.name,
                 n=split.n,
                 fingerprint=split.fingerprint,

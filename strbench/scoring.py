@@ -18,6 +18,7 @@ from strbench.models import Loaded
 from strbench.predict import PredictionRun, predict
 from strbench.predictions import Predictions, align
 from strbench.protocols import Protocol, protocol, signature
+from strbench.scores import Accuracy, Data, Score, Similarity
 from strbench.stats import Interval, bootstrap_interval, wilson_interval
 from strbench.store import Split
 
@@ -80,7 +81,7 @@ def make_score(
     path: Path | None = None,
     limit: int | None = None,
     seed: int = 0,
-) -> tuple[records.Score, WordScores]:
+) -> tuple[Score, WordScores]:
     """The entry of a run record for one split, and the outcome of every sample behind it."""
     scores = score_split(predictions, split, rule, limit=limit)
     kept = scores.kept
@@ -92,7 +93,7 @@ def make_score(
     accuracy = _interval(correct, clusters, seed)
     closeness = _interval(similarity, clusters, seed)
     texts = align(predictions, split.ids[:limit])
-    entry = records.Score(
+    entry = Score(
         split=split.name,
         fingerprint=split.fingerprint,
         n=scores.n,
@@ -101,10 +102,10 @@ def make_score(
             rule, split.name, scores.n, split.fingerprint, split.manifest.labels, resize
         ),
         rendered=split.manifest.rendered,
-        word_accuracy=records.Accuracy(
+        word_accuracy=Accuracy(
             correct=scores.n_correct, n=scores.n, low=accuracy.low, high=accuracy.high
         ),
-        one_minus_ned=records.Similarity(
+        one_minus_ned=Similarity(
             sum=round(scores.similarity_sum, 6), n=scores.n, low=closeness.low, high=closeness.high
         ),
         ladder=ladder(_labels(split, limit), texts),
@@ -156,7 +157,7 @@ def evaluate(
         limit=limit,
         environment=environment,
     ) as record:
-        entries: list[records.Score] = []
+        entries: list[Score] = []
         failures: dict[str, int] = {}
         seconds = 0.0
         read = 0
@@ -251,8 +252,8 @@ def score_file(
     return record
 
 
-def _data(split: Split) -> records.Data:
-    return records.Data(
+def _data(split: Split) -> Data:
+    return Data(
         split=split.name,
         n=split.n,
         fingerprint=split.fingerprint,

@@ -227,6 +227,9 @@ def test_the_wheel_holds_everything(tmp_path: Path) -> None:
                 "reported/*.csv",
                 "records/*.json",
                 "weights/*/*",
+                "view/*.html",
+                "view/*.css",
+                "view/*.js",
             )
             for p in (ROOT / folder).glob(pattern)
             if p.is_file()

@@ -16,6 +16,7 @@ import pytest
 from strbench import records
 from strbench.errors import DATA, StrbenchError
 from strbench.provenance import anonymous, expand, git_state
+from strbench.scores import Accuracy, Data, Stored
 
 
 def score(split: str = "svt/test", **changes: Any) -> dict[str, Any]:
@@ -55,8 +56,8 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
         protocol="strbench-36",
         config={"lr": 1e-3, "folder": Path("x"), "betas": (0.9, 0.99)},
         typed=["lr=1e-3"],
-        data=[records.Data(split="svt/test", n=647, fingerprint="ab" * 32, labels="standard")],
-        weights=records.Stored(path="~/w.safetensors", sha256="ef" * 32),
+        data=[Data(split="svt/test", n=647, fingerprint="ab" * 32, labels="standard")],
+        weights=Stored(path="~/w.safetensors", sha256="ef" * 32),
         parents=["0123456789abcdef"],
         seed=7,
         environment={"device": "cpu", "batch_size": 64},
@@ -67,7 +68,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     found = records.load(path)
     assert found == record
     assert found.status == "success"
-    assert found.scores[0].word_accuracy == records.Accuracy(
+    assert found.scores[0].word_accuracy == Accuracy(
         correct=600, n=647, low=0.9046123456, high=0.9453123456
     )
     assert found.config["resolved"] == {"lr": 1e-3, "folder": "x", "betas": [0.9, 0.99]}
@@ -87,10 +88,10 @@ def test_an_evaluation_of_seven_sets_stays_under_ten_kilobytes(tmp_path: Path) -
         config={f"setting_{i}": i / 3 for i in range(30)},
         typed=["--suite", "common", "--batch-size", "auto", "--device", "cuda:0"],
         data=[
-            records.Data(split=f"{s}/test", n=3000, fingerprint="ab" * 32, labels="case-sensitive")
+            Data(split=f"{s}/test", n=3000, fingerprint="ab" * 32, labels="case-sensitive")
             for s in splits
         ],
-        weights=records.Stored(path="~/runs/vit-ctc-micro.smoke/w.safetensors", sha256="ef" * 32),
+        weights=Stored(path="~/runs/vit-ctc-micro.smoke/w.safetensors", sha256="ef" * 32),
         parents=["0" * 16, "1" * 16],
         argv=["strbench", "eval", "--model", "vit-ctc-micro.smoke", "--suite", "common"],
     )
@@ -105,8 +106,8 @@ def test_the_run_id_depends_on_the_inputs_and_on_nothing_else(tmp_path: Path) ->
     base = start(tmp_path, protocol="strbench-36", config={"a": 1, "b": 2}, seed=0).run_id
     same = start(tmp_path, protocol="strbench-36", config={"b": 2, "a": 1}, seed=0, argv=["x"])
     assert same.run_id == base
-    part = records.Data(split="svt/test", n=647, fingerprint="ab" * 32)
-    weights = records.Stored(path="w", sha256="12")
+    part = Data(split="svt/test", n=647, fingerprint="ab" * 32)
+    weights = Stored(path="w", sha256="12")
     others = [
         start(tmp_path, protocol="strbench-94", config={"a": 1, "b": 2}, seed=0),
         start(tmp_path, protocol="strbench-36", config={"a": 1, "b": 3}, seed=0),

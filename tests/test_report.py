@@ -18,6 +18,7 @@ from strbench.errors import StrbenchError
 from strbench.report import committed, render
 from strbench.report.frame import results
 from strbench.report.table import Report, build
+from strbench.scores import Accuracy, Score, Similarity
 
 SIZES = {"iiit5k": 3000, "svt": 647, "ic13_857": 857, "ic15_1811": 1811, "svtp": 645, "cute80": 288}
 SIZES |= {"host": 2416, "wost": 2416, "rendered_regular": 500, "rendered_irregular": 500}
@@ -44,15 +45,15 @@ def run(
         tail = f"n:{n}|{split}@{fingerprint[:8]}|v0.1"
         low, high = count / n - HALF_WIDTH, count / n + HALF_WIDTH
         scores.append(
-            records.Score(
+            Score(
                 split=split,
                 fingerprint=fingerprint,
                 n=n,
                 protocol=protocol,
                 signature=f"wacc|{case}|labels:standard|resize:native|{tail}",
                 rendered=dataset.startswith("rendered"),
-                word_accuracy=records.Accuracy(correct=count, n=n, low=low, high=high),
-                one_minus_ned=records.Similarity(sum=count + 0.5, n=n, low=low, high=high),
+                word_accuracy=Accuracy(correct=count, n=n, low=low, high=high),
+                one_minus_ned=Similarity(sum=count + 0.5, n=n, low=low, high=high),
             )
         )
     started = f"2026-01-{day:02}T00:00:00+00:00"
@@ -252,12 +253,12 @@ def test_no_bold_inside_a_tie_and_none_for_a_row_alone() -> None:
 def test_a_row_without_an_interval_ties() -> None:
     best, other = run("a", {"host": 1208}), run("b", {"host": 100})
     other.scores = [
-        records.Score(
+        Score(
             **{
                 field: getattr(other.scores[0], field)
                 for field in ("split", "fingerprint", "n", "protocol", "signature")
             },
-            word_accuracy=records.Accuracy(correct=100, n=2416),
+            word_accuracy=Accuracy(correct=100, n=2416),
         )
     ]
     (table,) = made(best, other).tables
@@ -320,13 +321,13 @@ def test_rendered_and_real_sets_never_share_a_table() -> None:
 def test_a_record_that_calls_a_drawn_set_real_is_refused() -> None:
     record = run("a", {"rendered_regular": 400})
     record.scores = [
-        records.Score(
+        Score(
             split="rendered_regular/test",
             fingerprint="ab" * 32,
             n=500,
             protocol="strbench-36",
             signature="wacc|v0.1",
-            word_accuracy=records.Accuracy(correct=400, n=500),
+            word_accuracy=Accuracy(correct=400, n=500),
         )
     ]
     with pytest.raises(StrbenchError, match="calls rendered_regular/test real"):

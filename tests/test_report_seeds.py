@@ -18,9 +18,10 @@ from strbench.report import render
 from strbench.report.seeds import identity, training_runs
 from strbench.report.table import Report, Table, build
 from strbench.report.welch import t_quantile, t_tails, welch
+from strbench.scores import Accuracy, Data, Score
 
 N = {"host": 2416, "wost": 2416, "svt": 647, "iiit5k": 3000, "ic13_857": 857}
-DATA = records.Data(split="svt/train", n=257, fingerprint="cd" * 32, labels="case-sensitive")
+DATA = Data(split="svt/train", n=257, fingerprint="cd" * 32, labels="case-sensitive")
 MARK = "ab" * 32
 
 
@@ -31,7 +32,7 @@ def trained(
     name: str = "",
     kind: records.Kind = "finetune",
     parents: tuple[str, ...] = (),
-    data: records.Data = DATA,
+    data: Data = DATA,
     day: int = 1,
     dtype: str = "bfloat16",
     **settings: Any,
@@ -64,13 +65,13 @@ def evaluated(
     for dataset, count in correct.items():
         n, split = N[dataset], f"{dataset}/test"
         scores.append(
-            records.Score(
+            Score(
                 split=split,
                 fingerprint=MARK,
                 n=n,
                 protocol="strbench-36",
                 signature=f"wacc|case:lower|chars:36|resize:{resize}|n:{n}|{split}@abababab|v0.1",
-                word_accuracy=records.Accuracy(
+                word_accuracy=Accuracy(
                     correct=count, n=n, low=count / n - 0.02, high=count / n + 0.02
                 ),
             )
@@ -157,7 +158,7 @@ def test_one_seed_is_shown_as_it_is() -> None:
         {"recipe": "cpu-hour"},
         {"entry": "trba"},
         {"subset": {"how": "first", "fraction": 0.1}},
-        {"data": records.Data(split="svt/train", n=257, fingerprint="ef" * 32, labels="standard")},
+        {"data": Data(split="svt/train", n=257, fingerprint="ef" * 32, labels="standard")},
         {"dtype": "float32"},
         {"kind": "pretrain"},
     ],

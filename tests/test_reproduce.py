@@ -20,6 +20,7 @@ from strbench.methods import inherit
 from strbench.report.reported import load_reported
 from strbench.report.reproduced import printed
 from strbench.reproductions import Reproduction, Row, Scale, Training
+from strbench.scores import Accuracy, Score, Stored
 from strbench.settings import override
 from strbench.store import split_directory, write_split
 from strbench.types import Sample
@@ -507,19 +508,19 @@ def scored(run_name: str, correct: int, *, split: str = "svt/test", rendered: bo
         kind="eval",
         name=run_name,
         protocol="strbench-36",
-        weights=records.Stored(path=str(weights), sha256=file_sha256(weights)),
+        weights=Stored(path=str(weights), sha256=file_sha256(weights)),
     )
     n = opened.n
     record.finish(
         scores=[
-            records.Score(
+            Score(
                 split=split,
                 fingerprint=opened.fingerprint,
                 n=n,
                 protocol="strbench-36",
                 signature=f"wacc|case:lower|chars:36|n:{n}|{split}@{opened.fingerprint[:8]}|v0.1",
                 rendered=rendered,
-                word_accuracy=records.Accuracy(correct=correct, n=n, low=0.1, high=0.9),
+                word_accuracy=Accuracy(correct=correct, n=n, low=0.1, high=0.9),
             )
         ]
     )

@@ -16,6 +16,7 @@ from strbench.errors import DATA, StrbenchError
 from strbench.predict import card_of
 from strbench.predictions import Predictions, write_predictions
 from strbench.protocols import protocol
+from strbench.scores import Accuracy
 from strbench.stats import bootstrap_interval, wilson_interval
 from strbench.store import Split, find_split, write_split
 from strbench.types import Sample
@@ -88,7 +89,7 @@ def test_policy_that_drops_samples(tmp_path: Path, home: Path) -> None:
     record = scoring.evaluate(loaded(["door", "a&b", "exlt", "x"]), [split], rule="clovaai-36")
     (score,) = record.scores
     assert score.n == 2
-    assert score.word_accuracy == records.Accuracy(
+    assert score.word_accuracy == Accuracy(
         correct=1, n=2, low=score.word_accuracy.low, high=score.word_accuracy.high  # type: ignore[union-attr]
     )  # fmt: skip
     assert record.failures == {"dropped by the protocol": 2}

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from strbench import records
+from strbench.scores import Accuracy, Score, Similarity, Stored
 
 N = 1000
 REPEATS = 5
@@ -62,19 +63,19 @@ def write(folder: Path) -> int:
         for dataset, n in SIZES.items():
             correct = n // 2 + (number * 7 + n) % (n // 2)
             record.scores.append(
-                records.Score(
+                Score(
                     split=f"{dataset}/test",
                     fingerprint="3f" * 32,
                     n=n,
                     protocol="strbench-36",
                     signature="wacc|case:lower|chars:36|labels:standard|resize:native"
                     f"|n:{n}|{dataset}/test@3f3f3f3f|v0.1",
-                    word_accuracy=records.Accuracy(
+                    word_accuracy=Accuracy(
                         correct=correct, n=n, low=correct / n - 0.01, high=correct / n + 0.01
                     ),
-                    one_minus_ned=records.Similarity(sum=float(correct), n=n),
+                    one_minus_ned=Similarity(sum=float(correct), n=n),
                     ladder={"exact": correct - 10, "case": correct - 5, "alnum": correct},
-                    predictions=records.Stored(
+                    predictions=Stored(
                         path=f"$STRBENCH_HOME/predictions/{number}/{dataset}.parquet",
                         sha256="cd" * 32,
                     ),

@@ -23,8 +23,10 @@ from strbench.cli import (
     exporting,
     report,
     reproducing,
+    scoring,
     show,
     training,
+    viewing,
 )
 from strbench.cli.console import say
 from strbench.cli.help import Verb, Verbs
@@ -53,12 +55,13 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "Measure": {
         "predict": evaluation.predict,
         "eval": evaluation.evaluate,
-        "score": evaluation.score,
+        "score": scoring.score,
     },
     "Compare": {
         "compare": report.compare,
         "report": report.report,
         "reproduce": reproducing.reproduce,
+        "view": viewing.view,
     },
 }
 for panel, verbs in _PANELS.items():

@@ -209,8 +209,13 @@ def _metrics() -> list[dict[str, Any]]:
 
 def _protocols() -> list[dict[str, Any]]:
     from strbench.protocols import PROTOCOLS
+    from strbench.region_protocols import REGION_PROTOCOLS
 
-    return [{"name": name, "title": entry.title} for name, entry in PROTOCOLS.items()]
+    return [
+        {"name": name, "of": task, "title": entry.title}
+        for task, entries in (("words", PROTOCOLS), ("regions", REGION_PROTOCOLS))
+        for name, entry in entries.items()
+    ]
 
 
 def _runs() -> list[dict[str, Any]]:

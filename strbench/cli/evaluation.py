@@ -1,4 +1,4 @@
-"""predict, eval and score."""
+"""predict and eval."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from strbench.cli.options import (
     suite_names,
 )
 from strbench.cli.splits import Consent, bring, named_splits
-from strbench.errors import DATA as DATA_ERROR
 from strbench.errors import PARTIAL, StrbenchError
 
 if TYPE_CHECKING:
@@ -174,6 +173,8 @@ def evaluate(
     consent = Consent(accept_licence, offline)
     title, names = named_splits(suite, data, stand_in=stand_in)
     if predictions is not None:
+        from strbench.cli.scoring import score
+
         _exclude_model(model, limit, names)
         score(
             predictions,
@@ -210,96 +211,7 @@ def evaluate(
             say(f"wrote {record.path}")
             finished.append(record)
     rows = [row for record in finished for row in breakdown(record, splits, by)] if by else []
-    _show(finished, by, rows, as_json=as_json)
-
-
-def score(
-    predictions: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Parquet, JSONL, CSV, or `path TAB text`.")
-    ],
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SPLIT",
-            help="The split that was read; a --signature names it too.",
-            autocompletion=split_names,
-        ),
-    ] = None,
-    protocol: Protocol = DEFAULT,
-    signature: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LINE",
-            help="Score as this printed signature says, and refuse other data.",
-            rich_help_panel=COMMON,
-        ),
-    ] = None,
-    resize: Annotated[
-        str,
-        typer.Option(
-            metavar="RULE", help="How images were resized, for the signature.", rich_help_panel=DATA
-        ),
-    ] = "unknown",
-    accept_licence: AcceptLicence = False,
-    offline: Offline = False,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The model's name in tables; default: the file's.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    by: Breakdown = None,
-    records: RecordFolder = None,
-    as_json: Json = False,
-) -> None:
-    """Score a file of predictions, from here or from anywhere else.
-
-    strbench score out.jsonl cute80/test --by length
-
-    strbench score out.tsv --signature 'wacc|strbench-36|...|v0.1'
-    """
-    from strbench import scoring
-    from strbench.predictions import read_predictions
-    from strbench.protocols import parse_signature
-    from strbench.protocols import protocol as find_protocol
-
-    parsed = parse_signature(signature) if signature is not None else None
-    if parsed is not None:
-        if data not in (None, parsed.split_name):
-            raise StrbenchError(
-                f"The signature names {parsed.split_name}, and {data} was given too.",
-                hint=f"strbench score {predictions} --signature ...",
-            )
-        data, protocol, resize = parsed.split_name, parsed.protocol, parsed.resize
-    if data is None:
-        raise StrbenchError(
-            "The split that these predictions were made on must be named.",
-            hint=f"strbench score {predictions} cute80/test",
-        )
-    rule = find_protocol(protocol)
-    texts = read_predictions(predictions)
-    (split,) = bring([data], Consent(accept_licence, offline))
-    if parsed is not None and not split.fingerprint.startswith(parsed.fingerprint):
-        raise StrbenchError(
-            f"{split.name}: the signature names data @{parsed.fingerprint}, found "
-            f"@{split.fingerprint[:8]}.",
-            hint=f"Bring the same files, or see how they differ: strbench data info {split.name}",
-            exit_code=DATA_ERROR,
-        )
-    record = scoring.score_file(
-        predictions,
-        texts,
-        split,
-        name=name or predictions.stem,
-        rule=rule.name,
-        resize=resize,
-        records_folder=records,
-    )
-    rows = breakdown(record, [split], by) if by else []
-    _show([record], by, rows, as_json=as_json)
-    say(f"wrote {record.path}")
+    show_records(finished, by, rows, as_json=as_json)
 
 
 def _batch_size(text: str) -> int:
@@ -366,7 +278,7 @@ def _progress(model: str) -> Callable[[str, int, int], None]:
     return show
 
 
-def _show(
+def show_records(
     finished: list[Record], by: By | None, rows: list[dict[str, Any]], *, as_json: bool
 ) -> None:
     """The scores on stdout: a table with its signatures, or one JSON document.

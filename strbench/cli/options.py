@@ -20,8 +20,10 @@ def suite_names(incomplete: str) -> list[str]:
 def protocol_names(incomplete: str) -> list[str]:
     """Completions of a protocol."""
     from strbench.protocols import PROTOCOLS
+    from strbench.region_protocol_table import ROWS
 
-    return [name for name in PROTOCOLS if name.startswith(incomplete)]
+    names = [*PROTOCOLS, *(row["name"] for row in ROWS)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def recognizer_names(incomplete: str) -> list[str]:
@@ -75,7 +77,7 @@ Protocol = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="How texts are compared; see `strbench list protocols`.",
+        help="How texts, or regions, are compared; see `strbench list protocols`.",
         autocompletion=protocol_names,
         rich_help_panel=COMMON,
     ),

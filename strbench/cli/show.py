@@ -210,7 +210,11 @@ def _suite(name: str) -> Page:
 
 def _protocol(name: str) -> Page:
     from strbench.protocols import PROTOCOLS
+    from strbench.region_protocols import REGION_PROTOCOLS
 
+    if name in REGION_PROTOCOLS:
+        region = REGION_PROTOCOLS[name]
+        return Page(asdict(region), lambda: print(region.explain()))
     entry = PROTOCOLS[name]
     rules = {"case": entry.rules.case, "chars": entry.rules.chars, "scores_all": entry.scores_all}
     return Page({**asdict(entry), **rules}, lambda: print(entry.explain()))
@@ -291,6 +295,13 @@ def _table_names(name: str) -> Callable[[], list[str]]:
     return names
 
 
+def _protocol_names() -> list[str]:
+    from strbench.protocols import PROTOCOLS
+    from strbench.region_protocol_table import ROWS
+
+    return [*PROTOCOLS, *(row["name"] for row in ROWS)]
+
+
 def _run_names() -> list[str]:
     from strbench.models import finished_runs
 
@@ -303,7 +314,7 @@ _KINDS: dict[str, tuple[Callable[[], list[str]], Callable[[str], Page]]] = {
     "engine": (lambda: registry.names("engines"), _engine),
     "dataset": (_dataset_names, _dataset),
     "suite": (_table_names("suites"), _suite),
-    "protocol": (_table_names("protocols"), _protocol),
+    "protocol": (_protocol_names, _protocol),
     "metric": (_table_names("metrics"), _metric),
     "run": (_run_names, _run),
 }

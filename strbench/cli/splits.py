@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from strbench import registry
 from strbench.cli.console import say
 from strbench.errors import DATA, StrbenchError, unknown_name
+from strbench.types import Task
 
 if TYPE_CHECKING:
     from strbench.store import Split
@@ -66,7 +67,13 @@ def named_splits(
     return suite or "", list(dict.fromkeys([*names, *(data or [])]))
 
 
-def bring(names: Sequence[str], consent: Consent, *, suite: str | None = None) -> list[Split]:
+def bring(
+    names: Sequence[str],
+    consent: Consent,
+    *,
+    suite: str | None = None,
+    task: Task = "recognition",
+) -> list[Split]:
     """The splits, each opened where it is prepared and otherwise fetched or drawn first.
 
     On a terminal the licence of a set is put to the user; elsewhere ``consent`` decides.
@@ -87,7 +94,7 @@ def bring(names: Sequence[str], consent: Consent, *, suite: str | None = None) -
     targets = {name: resolve(name) for name in missing}
     for name, target in targets.items():
         if target.spec is not None:
-            check_task(name, target.spec.task, "recognition")
+            check_task(name, target.spec.task, task)
     ask = ask_on_terminal if sys.stdin.isatty() and sys.stderr.isatty() else None
     failures: dict[str, StrbenchError] = {}
     for name in missing:
@@ -107,7 +114,7 @@ def bring(names: Sequence[str], consent: Consent, *, suite: str | None = None) -
             failures[name] = error
     if failures:
         raise _not_at_hand(failures, consent, suite)
-    return [find_split(name, task="recognition") for name in names]
+    return [find_split(name, task=task) for name in names]
 
 
 def _not_at_hand(

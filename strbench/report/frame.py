@@ -7,13 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from strbench.records import Record, Score, load_all
+from strbench.records import Record, load_all
+from strbench.scores import Accuracy, Figure, Score, Similarity
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Metric = Literal["word_accuracy", "one_minus_ned"]
-METRICS: dict[Metric, str] = {"word_accuracy": "Acc", "one_minus_ned": "1-NED"}
+Metric = Literal[
+    "word_accuracy", "one_minus_ned", "hmean", "precision", "recall", "average_precision"
+]
+METRICS: dict[Metric, str] = {
+    "word_accuracy": "Acc",
+    "one_minus_ned": "1-NED",
+    "hmean": "F",
+    "precision": "P",
+    "recall": "R",
+    "average_precision": "AP",
+}
+# Metrics that are means over the samples of a split: sets can be pooled by adding up.
+PER_SAMPLE: frozenset[Metric] = frozenset({"word_accuracy", "one_minus_ned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +44,27 @@ class Entry:
         if metric == "word_accuracy":
             accuracy = self.score.word_accuracy
             return accuracy.correct / accuracy.n if accuracy and accuracy.n else None
+        if metric not in PER_SAMPLE:
+            return self.score.figures[metric].value if metric in self.score.figures else None
         similarity = self.score.one_minus_ned
         return similarity.sum / similarity.n if similarity and similarity.n else None
 
     def total(self, metric: Metric) -> float | int | None:
-        """The integer count of correct words, or the sum of the similarities."""
+        """The integer count of correct words, the sum of the similarities, or what is divided."""
         if metric == "word_accuracy":
             return self.score.word_accuracy.correct if self.score.word_accuracy else None
+        if metric not in PER_SAMPLE:
+            return self.score.figures[metric].part if metric in self.score.figures else None
         return self.score.one_minus_ned.sum if self.score.one_minus_ned else None
 
     def interval(self, metric: Metric) -> tuple[float, float] | None:
         """The 95 % interval of ``value``, where the run recorded one."""
-        measure = (
-            self.score.word_accuracy if metric == "word_accuracy" else self.score.one_minus_ned
-        )
+        measure: Accuracy | Similarity | Figure | None
+        if metric in PER_SAMPLE:
+            accuracy, similarity = self.score.word_accuracy, self.score.one_minus_ned
+            measure = accuracy if metric == "word_accuracy" else similarity
+        else:
+            measure = self.score.figures.get(metric)
         if measure is None or measure.low is None or measure.high is None:
             return None
         return measure.low, measure.high
@@ -161,7 +180,7 @@ def long_rows(records: Iterable[Record], *, reported: bool = True) -> list[dict[
             entry = Entry(record, score)
             for metric in METRICS:
                 interval = entry.interval(metric)
-                if entry.total(metric) is None:
+                if entry.value(metric) is None:
                     continue
                 rows.append(
                     {

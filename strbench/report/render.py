@@ -46,23 +46,26 @@ def _with_spread(found: Spread, seeds: int) -> str:
     return text if found.n == seeds else f"{text} ({found.n})"
 
 
-def _averages(line: Line) -> list[str]:
+def _averages(table: Table, line: Line) -> list[str]:
     if line.spreads is not None:
-        return [_with_spread(found, line.seeds) for found in line.spreads]
-    return [MISSING if value is None else percent(value) for value in (line.weighted, line.plain)]
+        texts = [_with_spread(found, line.seeds) for found in line.spreads]
+    else:
+        values = (line.weighted, line.plain)
+        texts = [MISSING if value is None else percent(value) for value in values]
+    return texts if table.is_weighted else texts[1:]
 
 
 def _heads(table: Table) -> list[str]:
     heads = ["model"] + (["seeds"] if table.has_seeds else [])
     heads += [column.head for column in table.columns]
     if table.has_averages:
-        heads += AVERAGES
+        heads += AVERAGES if table.is_weighted else AVERAGES[1:]
     return heads + (["source"] if table.has_reported else [])
 
 
 def _numeric(table: Table) -> int:
     """How many columns, behind the first, hold numbers."""
-    return table.has_seeds + len(table.columns) + (2 if table.has_averages else 0)
+    return table.has_seeds + len(table.columns) + table.has_averages * (1 + table.is_weighted)
 
 
 def _body(table: Table, line: Line, *, intervals: bool) -> list[tuple[str, bool]]:
@@ -75,7 +78,7 @@ def _body(table: Table, line: Line, *, intervals: bool) -> list[tuple[str, bool]
         text = _figure(cell, intervals=intervals, seeds=line.seeds)
         texts.append((text, cell is not None and cell.is_bold))
     if table.has_averages:
-        texts += [(text, False) for text in _averages(line)]
+        texts += [(text, False) for text in _averages(table, line)]
     if table.has_reported:
         texts.append((line.source, False))
     return texts

@@ -10,7 +10,7 @@ from strbench import registry
 from strbench.errors import StrbenchError, unknown_name
 from strbench.records import Record
 from strbench.report.choosing import SuiteLike, chosen
-from strbench.report.frame import METRICS, Entry, Metric, Omission, select
+from strbench.report.frame import METRICS, PER_SAMPLE, Entry, Metric, Omission, select
 from strbench.report.reported import Figure, load_reported
 from strbench.report.seeds import Pooled, models_of, pool, seed_notes, unpooled
 from strbench.report.ties import WELCH, leader
@@ -84,7 +84,11 @@ class Table:
 
     @property
     def has_averages(self) -> bool:
-        return any(line.weighted is not None for line in self.lines)
+        return any(line.plain is not None for line in self.lines)
+
+    @property
+    def is_weighted(self) -> bool:
+        return self.metric in PER_SAMPLE
 
     @property
     def has_reported(self) -> bool:
@@ -167,6 +171,7 @@ def build(
         pooled = pool(entries, runs) if over_seeds else unpooled(entries)
         omissions += pooled.omissions
         entries = [entry for row in pooled.rows.values() for entry in row]
+        own = _metric_of(entries, metric)
         for key, columns in chosen(suites, suite, entries):
             tables.append(
                 _table(
@@ -174,7 +179,7 @@ def build(
                     columns,
                     name,
                     pooled,
-                    metric=metric,
+                    metric=own,
                     figures=figures,
                     paired=paired,
                     whole=suite is not None,
@@ -199,6 +204,14 @@ def build(
             o for o in omissions if _splits_of(o, runs) & splits or not _splits_of(o, runs)
         ]
     return Report(tuple(tables), tuple(omissions))
+
+
+def _metric_of(entries: Sequence[Entry], wanted: Metric) -> Metric:
+    """The metric that a protocol's tables show: the wanted one, or what its task has in its place."""
+    if any(entry.value(wanted) is not None for entry in entries):
+        return wanted
+    is_region = any(entry.value("hmean") is not None for entry in entries)
+    return "hmean" if is_region else wanted
 
 
 def _splits_of(omission: Omission, records: Sequence[Record]) -> set[str]:
@@ -263,8 +276,8 @@ def _table(
     # Rows with every column first, best first; the others below them by name.
     measured.sort(
         key=lambda row: (
-            row.weighted is None,
-            -(row.weighted or 0.0),
+            row.plain is None,
+            -(row.weighted if row.weighted is not None else row.plain or 0.0),
             row.model,
         )
     )
@@ -323,7 +336,7 @@ def _cell(entries: Sequence[Entry], metric: Metric, *, is_bold: bool) -> Cell:
 def _signature(entry: Entry, metric: Metric) -> str:
     """The signature of the figure shown: a record holds that of its word accuracy."""
     text = entry.score.signature
-    return text if metric == "word_accuracy" else f"1-ned|{text.removeprefix('wacc|')}"
+    return text if metric != "one_minus_ned" else f"1-ned|{text.removeprefix('wacc|')}"
 
 
 def _title(suite: SuiteLike) -> str:
@@ -334,7 +347,7 @@ def _title(suite: SuiteLike) -> str:
 def _averaged(
     line: Line, columns: Sequence[Column], entries: Sequence[Entry], metric: Metric
 ) -> Line:
-    """The line with both averages over those of its runs that have every column of several."""
+    """The line with its averages over those of its runs that have every column of several."""
     if len(columns) < 2:
         return line
     weighted: list[float] = []
@@ -343,16 +356,19 @@ def _averaged(
         own = {entry.score.split: entry for entry in entries if entry.model == model}
         if any(column.split not in own for column in columns):
             continue
+        if metric not in PER_SAMPLE:
+            plain.append(sum(own[c.split].value(metric) or 0.0 for c in columns) / len(columns))
+            continue
         sizes = [own[column.split].score.n for column in columns]
         totals = [own[column.split].total(metric) or 0 for column in columns]
         weighted.append(sum(totals) / sum(sizes))
         plain.append(sum(t / n for t, n in zip(totals, sizes, strict=True)) / len(columns))
-    if not weighted:
+    if not plain:
         return line
-    both = spread(weighted), spread(plain)
+    both = spread(weighted or plain), spread(plain)
     return replace(
         line,
-        weighted=both[0].mean,
+        weighted=both[0].mean if weighted else None,
         plain=both[1].mean,
         spreads=both if line.seeds > 1 else None,
     )

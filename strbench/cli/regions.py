@@ -1,0 +1,110 @@
+"""What ``score`` does with found regions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from strbench.cli.console import print_json, print_table, say
+from strbench.cli.splits import Consent
+from strbench.errors import StrbenchError
+
+if TYPE_CHECKING:
+    from strbench.records import Record
+    from strbench.region_scoring import Truth
+    from strbench.scores import Figure
+
+_SHOWN = ("precision", "recall", "hmean", "average_precision", "one_minus_ned")
+
+
+def score_regions(
+    results: Path,
+    truth: str | None,
+    protocol: str,
+    *,
+    format: str | None,
+    truth_format: str | None,
+    lexicon: str | None,
+    name: str | None,
+    records: Path | None,
+    consent: Consent,
+    as_json: bool,
+) -> None:
+    """Score a file of found regions, print the figures and write a record.
+
+    Raises:
+        StrbenchError: no ground truth was named, or something cannot be read or scored.
+    """
+    from strbench.region_protocols import region_protocol
+    from strbench.region_scoring import score_files
+
+    chosen = region_protocol(protocol)
+    if truth is None:
+        raise StrbenchError(
+            "The ground truth of these regions must be named: a split, or its files.",
+            hint=f"strbench score {results} gt.zip --protocol {protocol}",
+        )
+    record, _ = score_files(
+        results,
+        _truth(truth, truth_format or chosen.files, consent),
+        chosen,
+        name=name or results.stem,
+        format=format,
+        lexicon=lexicon,
+        records_folder=records,
+    )
+    _show(record, as_json=as_json)
+    say(f"wrote {record.path}")
+
+
+def _truth(name: str, format: str, consent: Consent) -> Truth:
+    """The ground truth behind a path or the name of a split."""
+    from strbench.cli.splits import bring
+    from strbench.region_scoring import truth_of_files, truth_of_split
+
+    if Path(name).exists():
+        return truth_of_files(Path(name), format)
+    (split,) = bring([name], consent, task="detection")
+    return truth_of_split(split)
+
+
+def _show(record: Record, *, as_json: bool) -> None:
+    (score,) = record.scores
+    if as_json:
+        print_json(record.to_json())
+        return
+    row: dict[str, Any] = {"model": record.name, "images": score.n}
+    for metric in _SHOWN:
+        if metric in score.figures:
+            row[metric] = _percent(score.figures[metric])
+    counts = score.counts
+    rows = [
+        {
+            "regions": side,
+            **{
+                verdict: counts[f"{side} {key}"]
+                for key, verdict in (
+                    ("matched", "matched"),
+                    ("missed", "missed" if side == "truth" else "false"),
+                    ("split", "split"),
+                    ("merged", "merged"),
+                    ("ignored", "don't care"),
+                )
+            },
+        }
+        for side in ("truth", "found")
+    ]
+    print_table([row], title=f"{score.split}, protocol {score.protocol}")
+    for line in rows:
+        print(", ".join(f"{key} {value}" for key, value in line.items()))
+    print(f"\n{score.signature}")
+    for reason, count in record.failures.items():
+        say(f"{count} x {reason}")
+
+
+def _percent(figure: Figure) -> str:
+    """A proportion in percent with its interval, and the counts that it divides."""
+    text = f"{100 * figure.value:.2f}"
+    if figure.low is not None and figure.high is not None:
+        text += f" [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
+    return text if figure.part is None else f"{text} {figure.part:.6g}/{figure.whole:.6g}"

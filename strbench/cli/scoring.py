@@ -1,0 +1,159 @@
+"""score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from strbench.cli.breakdown import breakdown
+from strbench.cli.console import say
+from strbench.cli.evaluation import DEFAULT, show_records
+from strbench.cli.help import COMMON, DATA, OUTPUT
+from strbench.cli.options import (
+    AcceptLicence,
+    Breakdown,
+    Json,
+    Offline,
+    Protocol,
+    RecordFolder,
+    split_names,
+)
+from strbench.cli.splits import Consent, bring
+from strbench.errors import DATA as DATA_ERROR
+from strbench.errors import StrbenchError
+
+
+def score(
+    predictions: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Words: Parquet, JSONL, CSV, or `path TAB text`. Regions: a zip, a folder or a file.",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SPLIT",
+            help="The split that was read; a --signature names it too. Regions: or ground-truth files.",
+            autocompletion=split_names,
+        ),
+    ] = None,
+    protocol: Protocol = DEFAULT,
+    signature: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LINE",
+            help="Score as this printed signature says, and refuse other data.",
+            rich_help_panel=COMMON,
+        ),
+    ] = None,
+    resize: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE", help="How images were resized, for the signature.", rich_help_panel=DATA
+        ),
+    ] = "unknown",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Format of found regions: icdar-quad, ctw1500, coco, ...; default: the protocol's.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    truth_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Format of a ground truth given as files; default: the protocol's.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    lexicon: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND=PATH",
+            help="Spotting: put the nearest word of a lexicon first: strong=FOLDER, weak=FILE, "
+            "generic=FILE or full=FILE; a pair list behind a comma.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    accept_licence: AcceptLicence = False,
+    offline: Offline = False,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The model's name in tables; default: the file's.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    by: Breakdown = None,
+    records: RecordFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Score a file of predictions, from here or from anywhere else.
+
+    strbench score out.jsonl cute80/test --by length
+
+    strbench score submit.zip gt.zip --protocol ic15-iou
+    """
+    from strbench import scoring
+    from strbench.cli.regions import score_regions
+    from strbench.predictions import read_predictions
+    from strbench.protocols import parse_signature
+    from strbench.protocols import protocol as find_protocol
+    from strbench.region_protocols import REGION_PROTOCOLS
+
+    if protocol in REGION_PROTOCOLS:
+        score_regions(
+            predictions,
+            data,
+            protocol,
+            format=format,
+            truth_format=truth_format,
+            lexicon=lexicon,
+            name=name,
+            records=records,
+            consent=Consent(accept_licence, offline),
+            as_json=as_json,
+        )
+        return
+    parsed = parse_signature(signature) if signature is not None else None
+    if parsed is not None:
+        if data not in (None, parsed.split_name):
+            raise StrbenchError(
+                f"The signature names {parsed.split_name}, and {data} was given too.",
+                hint=f"strbench score {predictions} --signature ...",
+            )
+        data, protocol, resize = parsed.split_name, parsed.protocol, parsed.resize
+    if data is None:
+        raise StrbenchError(
+            "The split that these predictions were made on must be named.",
+            hint=f"strbench score {predictions} cute80/test",
+        )
+    rule = find_protocol(protocol)
+    texts = read_predictions(predictions)
+    (split,) = bring([data], Consent(accept_licence, offline))
+    if parsed is not None and not split.fingerprint.startswith(parsed.fingerprint):
+        raise StrbenchError(
+            f"{split.name}: the signature names data @{parsed.fingerprint}, found "
+            f"@{split.fingerprint[:8]}.",
+            hint=f"Bring the same files, or see how they differ: strbench data info {split.name}",
+            exit_code=DATA_ERROR,
+        )
+    record = scoring.score_file(
+        predictions,
+        texts,
+        split,
+        name=name or predictions.stem,
+        rule=rule.name,
+        resize=resize,
+        records_folder=records,
+    )
+    rows = breakdown(record, [split], by) if by else []
+    show_records([record], by, rows, as_json=as_json)
+    say(f"wrote {record.path}")

@@ -1,0 +1,190 @@
+"""view: results image by image, as a page that opens from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from strbench.cli.console import say
+from strbench.cli.help import COMMON, DATA, OUTPUT
+from strbench.cli.options import AcceptLicence, Offline, Protocol, split_names
+from strbench.cli.splits import Consent, bring
+from strbench.errors import StrbenchError
+
+if TYPE_CHECKING:
+    from strbench.store import Split
+    from strbench.view import Gallery
+
+Images = Callable[[str], "bytes | Path"]
+
+
+def view(
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Predictions of words, one file or several, or names of models that read the split; "
+            "or found regions.",
+        ),
+    ],
+    truth: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            metavar="SPLIT",
+            help="The split that was read; of regions also its ground-truth files.",
+            autocompletion=split_names,
+            rich_help_panel=DATA,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="A new folder.", rich_help_panel=OUTPUT
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="The photographs, where --data names files.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    protocol: Protocol = "strbench-36",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Format of found regions; default: the protocol's.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    limit: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Most images on the page.", rich_help_panel=COMMON),
+    ] = 2000,
+    accept_licence: AcceptLicence = False,
+    offline: Offline = False,
+) -> None:
+    """Write a page that shows results image by image, worst first; it opens from disk, without a server.
+
+    strbench view rapidocr tesseract --data cute80/test -o page
+
+    strbench view submit.zip --data ic15_det/test --protocol ic15-iou -o page
+    """
+    from strbench.region_protocols import REGION_PROTOCOLS
+    from strbench.view import write_page
+
+    consent = Consent(accept_licence, offline)
+    if protocol in REGION_PROTOCOLS:
+        if len(results) != 1:
+            raise StrbenchError(
+                f"One result file of regions at a time; {len(results)} were given.",
+                hint=f"strbench view {results[0]} --data {truth} --protocol {protocol} -o {output}",
+            )
+        gallery, pictures = _regions(results[0], truth, protocol, format, images, consent)
+    else:
+        gallery, pictures = _words(results, truth, protocol, consent)
+    title = f"{' and '.join(map(_model, results))} on {truth}"
+    page = write_page(gallery, output, title=title, images=pictures, limit=limit, link=True)
+    say(f"wrote {page}: open it in a browser, ? shows the keys")
+
+
+def _regions(
+    results: Path,
+    truth: str,
+    protocol: str,
+    format: str | None,
+    folder: Path | None,
+    consent: Consent,
+) -> tuple[Gallery, Images]:
+    from strbench.metrics.detection import Scene
+    from strbench.region_protocols import region_protocol
+    from strbench.region_scoring import matched_ids
+    from strbench.submissions import read_found, read_truth
+    from strbench.view import detection_items
+
+    rule = region_protocol(protocol)
+    pictures: Images
+    if Path(truth).exists():
+        if folder is None:
+            raise StrbenchError(
+                f"{truth} holds no photographs.", hint="Say where they are: --images FOLDER"
+            )
+        regions = read_truth(truth, rule.files)
+        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+        places = matched_ids(regions, [path.name for path in files])
+        pictures = lambda id_: folder / places[id_]  # noqa: E731
+    else:
+        (split,) = bring([truth], consent, task="detection")
+        regions = {id_: list(split.regions(i)) for i, id_ in enumerate(split.ids)}
+        pictures = _of_split(split)
+    found = read_found(
+        results,
+        format or rule.files,
+        confidences=rule.confidences,
+        transcriptions=rule.texts,
+    )
+    ids = matched_ids(found, list(regions))
+    scene = Scene.of(regions, {ids[key]: some for key, some in found.items()})
+    outcome = rule.rule()(scene)
+    return detection_items(
+        scene, outcome, about=[("protocol", protocol), ("data", truth)]
+    ), pictures
+
+
+def _words(
+    results: list[Path], truth: str, protocol: str, consent: Consent
+) -> tuple[Gallery, Images]:
+    from strbench.predictions import align, read_predictions
+    from strbench.protocols import protocol as find_protocol
+    from strbench.view import recognition_items
+
+    rule = find_protocol(protocol)
+    (split,) = bring([truth], consent)
+    readings = {
+        _model(file): align(read_predictions(_file(file, split)), split.ids) for file in results
+    }
+    labels = [label or "" for label in split.labels]
+    gallery = recognition_items(
+        split.ids,
+        labels,
+        readings,
+        policy=rule.policy,
+        about=[("protocol", rule.name), ("data", truth)],
+    )
+    return gallery, _of_split(split)
+
+
+def _model(results: Path) -> str:
+    """The name under which results are shown: the file's, without the suffix of a prediction file."""
+    from strbench.prediction_files import READERS
+
+    known = {*READERS, ".zip", ".json"}
+    return results.stem if results.suffix.lower() in known else str(results)
+
+
+def _file(name: Path, split: Split) -> Path:
+    """A prediction file, or what a model of that name read in the split as it is now."""
+    from strbench.home import home
+
+    if name.is_file() or _model(name) != str(name):
+        return name
+    folder = home() / "predictions" / str(name).replace("/", "_").replace(":", "_")
+    made = folder / f"{split.name.replace('/', '.')}@{split.fingerprint[:8]}.parquet"
+    if not made.is_file():
+        raise StrbenchError(
+            f"{name} is no file, and no model of that name has read {split.name} here.",
+            hint=f"strbench eval --model {name} --data {split.name}",
+        )
+    return made
+
+
+def _of_split(split: Split) -> Images:
+    """Sample id -> its encoded image."""
+    index = {id_: number for number, id_ in enumerate(split.ids)}
+    return lambda id_: split.image(index[id_])

@@ -1,0 +1,257 @@
+"""Found regions -> figures -> a run record: what ``score`` and ``eval`` do for detection and spotting."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from strbench import records
+from strbench.errors import DATA, StrbenchError
+from strbench.image_bootstrap import FIGURES, intervals
+from strbench.lexicons import DROPPED_FROM, Corrected, correct, read_lexicon, read_strong
+from strbench.metrics.detection import Outcome, Scene, Verdict
+from strbench.metrics.spotting import Measured
+from strbench.region_protocols import RegionProtocol, signature
+from strbench.scores import Data, Figure, Score
+from strbench.store import Split
+from strbench.submissions import read_found, read_truth
+from strbench.types import Detection, Region
+
+_TOGETHER = 2000  # images scored at once: what a scene of them holds is some ten megabytes
+
+
+class Truth(NamedTuple):
+    """A ground truth: of a prepared split, or of files that were given."""
+
+    name: str  # "ic15_det/test", or "file/gt" of files
+    fingerprint: str
+    labels: str  # which version of the annotation, as far as it is known
+    ids: tuple[str, ...]
+    regions: Iterable[tuple[str, Sequence[Region]]]
+    rendered: bool = False
+
+
+class Scored(NamedTuple):
+    """A data set under a rule."""
+
+    images: tuple[str, ...]
+    outcome: Outcome
+
+
+def truth_of_split(split: Split) -> Truth:
+    """The ground truth of a prepared split of photographs, read image by image."""
+    ids = tuple(split.ids)
+    regions = ((id_, split.regions(index)) for index, id_ in enumerate(ids))
+    manifest = split.manifest
+    return Truth(split.name, split.fingerprint, manifest.labels, ids, regions, manifest.rendered)
+
+
+def truth_of_files(path: Path, format: str) -> Truth:
+    """The ground truth in a zip, a folder or a file; the fingerprint is that of what was read."""
+    regions = read_truth(path, format)
+    text = json.dumps([[id_, some] for id_, some in regions.items()], ensure_ascii=False)
+    fingerprint = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    name = re.sub(r"[^a-z0-9_.-]+", "-", path.stem.lower()).strip("-.") or "truth"
+    return Truth(
+        f"file/{name}-{fingerprint[:8]}", fingerprint, format, tuple(regions), regions.items()
+    )
+
+
+def score_files(
+    results: Path,
+    truth: Truth,
+    protocol: RegionProtocol,
+    *,
+    name: str,
+    format: str | None = None,
+    lexicon: str | None = None,
+    records_folder: Path | None = None,
+) -> tuple[records.Record, Scored]:
+    """The finished record of a result file, and what became of every region.
+
+    Args:
+        format: of the results; the protocol's own where it is None.
+        lexicon: "KIND=PATH" or "KIND=PATH,PAIRS": texts are first replaced by the nearest word, see
+            ``strbench.lexicons.correct``.
+
+    Raises:
+        StrbenchError: what cannot be read, belongs to no image, or has no figure under the rule.
+    """
+    begun = time.monotonic()
+    with records.start(
+        kind="score",
+        name=name,
+        records=records_folder,
+        protocol=protocol.name,
+        config={
+            "predictions": results.name,
+            "format": format or protocol.files,
+            "lexicon": lexicon or "none",
+        },
+        data=[
+            Data(
+                split=truth.name,
+                n=len(truth.ids),
+                fingerprint=truth.fingerprint,
+                labels=truth.labels,
+            )
+        ],
+    ) as record:
+        found = read_found(
+            results,
+            format or protocol.files,
+            confidences=protocol.confidences,
+            transcriptions=protocol.texts,
+        )
+        ids = matched_ids(found, truth.ids)
+        failures = {"image without a result": len(truth.ids) - len(found)}
+        corrected: Mapping[str, Sequence[Detection]] = found
+        if lexicon is not None:
+            step = correct_texts(found, lexicon)
+            corrected = step.detections
+            failures |= {
+                "text changed by the lexicon": step.changed,
+                "region dropped by the lexicon": step.dropped,
+            }
+        scored = score_regions(
+            truth.regions, {ids[key]: some for key, some in corrected.items()}, protocol
+        )
+        entry = make_score(scored, protocol, truth)
+        record.finish(
+            scores=[entry],
+            failures={reason: count for reason, count in failures.items() if count},
+            cost={"seconds": round(time.monotonic() - begun, 3)},
+        )
+    return record, scored
+
+
+def score_regions(
+    truth: Iterable[tuple[str, Sequence[Region]]],
+    found: Mapping[str, Sequence[Detection]],
+    protocol: RegionProtocol,
+) -> Scored:
+    """The outcome of a data set, some thousand images at a time.
+
+    Args:
+        truth: image id and regions, in file order.
+        found: detections by the same ids.
+    """
+    rule = protocol.rule()
+    stream: Iterator[tuple[str, Sequence[Region]]] = iter(truth)
+    images: list[str] = []
+    parts: list[Outcome] = []
+    while part := dict(islice(stream, _TOGETHER)):
+        images += part
+        parts.append(rule(Scene.of(part, {i: found[i] for i in part if i in found})))
+    if not parts:
+        raise StrbenchError("There is no image to score.", exit_code=DATA)
+    return Scored(tuple(images), Outcome.join(parts))
+
+
+def matched_ids(found: Iterable[str], ids: Sequence[str]) -> dict[str, str]:
+    """Key of a result -> image id: equal, or equal without folder and suffix, or by its last number.
+
+    ``res_img_7`` and ``gt_img_7`` both mean ``test/img_7.jpg``.
+
+    Raises:
+        StrbenchError: a key that means no image or several.
+    """
+    keys = list(found)
+    for rule in (str, _stem, _number):
+        places: dict[str, list[str]] = {}
+        for id_ in ids:
+            places.setdefault(rule(id_), []).append(id_)
+        if all(len(places.get(rule(key), ())) == 1 for key in keys):
+            matched = {key: places[rule(key)][0] for key in keys}
+            if len(set(matched.values())) == len(keys):
+                return matched
+    strange = [key for key in keys if _number(key) not in {_number(id_) for id_ in ids}] or keys
+    raise StrbenchError(
+        f"{len(strange)} of {len(keys)} results belong to no image of the ground truth, or to several: "
+        f"{', '.join(strange[:5])}.",
+        hint=f"Images are named like {', '.join(list(ids)[:2])}.",
+        exit_code=DATA,
+    )
+
+
+def _stem(name: str) -> str:
+    return Path(name).stem
+
+
+def _number(name: str) -> str:
+    digits = re.findall(r"\d+", Path(name).stem)
+    return digits[-1].lstrip("0") or "0" if digits else name
+
+
+def correct_texts(found: Mapping[str, Sequence[Detection]], lexicon: str) -> Corrected:
+    """The detections after the lexicon step.
+
+    Raises:
+        StrbenchError: ``lexicon`` is not "KIND=PATH" or "KIND=PATH,PAIRS", or its files cannot be read.
+    """
+    kind, _, places = lexicon.partition("=")
+    words, _, pairs = places.partition(",")
+    if kind not in DROPPED_FROM or not words:
+        raise StrbenchError(
+            f"--lexicon {lexicon}: expected KIND=PATH, where the kind is one of "
+            f"{', '.join(DROPPED_FROM)}.",
+            hint="--lexicon strong=ch4_test_vocabularies/   or   --lexicon weak=vocabulary.txt,pairs.txt",
+        )
+    if kind == "strong":
+        return correct(found, read_strong(Path(words)), kind=kind)
+    return correct(found, read_lexicon(Path(words), Path(pairs) if pairs else None), kind=kind)
+
+
+def make_score(
+    scored: Scored,
+    protocol: RegionProtocol,
+    truth: Truth,
+) -> Score:
+    """The entry of a run record."""
+    outcome = scored.outcome
+    spread = intervals(outcome)
+    sums = {
+        "precision": (outcome.precise.sum(), outcome.founds.sum()),
+        "recall": (outcome.recalled.sum(), outcome.truths.sum()),
+    }
+    figures = {
+        name: Figure(
+            value=getattr(outcome, name),
+            low=getattr(spread, name).low,
+            high=getattr(spread, name).high,
+            part=float(sums[name][0]) if name in sums else None,
+            whole=float(sums[name][1]) if name in sums else None,
+        )
+        for name in FIGURES
+    }
+    ranks = outcome.ranks
+    if (
+        outcome.average_precision is not None
+        and ranks is not None
+        and (protocol.confidences or ranks.envelope)
+    ):
+        figures["average_precision"] = Figure(value=outcome.average_precision)
+    if isinstance(outcome, Measured):
+        figures["one_minus_ned"] = Figure(value=outcome.one_minus_ned)
+    return Score(
+        split=truth.name,
+        fingerprint=truth.fingerprint,
+        n=len(scored.images),
+        protocol=protocol.name,
+        signature=signature(
+            protocol, truth.name, len(scored.images), truth.fingerprint, truth.labels
+        ),
+        rendered=truth.rendered,
+        figures=figures,
+        counts={
+            f"{side} {verdict.name.lower()}": int((values == verdict).sum())
+            for side, values in (("truth", outcome.truth), ("found", outcome.found))
+            for verdict in Verdict
+        },
+    )

@@ -1,0 +1,148 @@
+"""score and view of found regions from the command line, and the tables they lead to."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from running import Run
+
+from strbench.region_protocols import REGION_PROTOCOLS
+from strbench.submission_formats import FORMATS
+
+TRUTH = {
+    1: "10,10,60,10,60,30,10,30,HELLO\n100,10,160,10,160,30,100,30,###\n",
+    2: "10,10,60,10,60,30,10,30,WORLD\n100,10,160,10,160,30,100,30,again\n",
+    3: "10,10,60,10,60,30,10,30,alone\n",
+}
+FOUND = {
+    1: "10,10,60,10,60,30,10,30\n100,10,160,10,160,30,100,30\n",  # a hit, and one on ###
+    2: "12,10,60,10,60,30,12,30\n200,200,240,200,240,220,200,220\n",  # a hit, and a false one
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    folder = tmp_path / "gt"
+    folder.mkdir()
+    for number, text in TRUTH.items():
+        (folder / f"gt_img_{number}.txt").write_text(text)
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for number, text in FOUND.items():
+            archive.writestr(f"res_img_{number}.txt", text)
+    return str(tmp_path / "mine.zip"), str(folder)
+
+
+def test_a_zip_and_a_folder_become_figures_a_record_and_a_table(
+    run: Run, home: Path, files: tuple[str, str]
+) -> None:
+    outcome = run("score", *files, "--protocol", "ic15-iou")
+    assert outcome.code == 0, outcome.err
+    assert "2/3" in outcome.out  # precision: the one on ### does not count
+    assert "2/4" in outcome.out  # recall: of the image without a result too
+    assert "1 x image without a result" in outcome.err
+    document = json.loads(run("score", *files, "--protocol", "ic15-iou", "--json").out)
+    (score,) = document["scores"]
+    assert score["figures"]["hmean"]["value"] == pytest.approx(2 * 2 / 3 * 0.5 / (2 / 3 + 0.5))
+    assert score["figures"]["recall"]["low"] <= 0.5 <= score["figures"]["recall"]["high"]
+    assert score["counts"]["truth ignored"] == score["counts"]["found ignored"] == 1
+    assert score["signature"].startswith("prf|ic15-iou|labels:icdar-quad|images:3|file/gt-")
+    table = run("report", "--markdown").out
+    assert "F (%), protocol ic15-iou" in table
+    assert "| mine | 57.1 |" in table
+    assert "| mine | 66.7 |" in run("report", "--metric", "precision", "--markdown").out
+
+
+def test_other_images_are_refused(
+    run: Run, home: Path, tmp_path: Path, files: tuple[str, str]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("res_img_9.txt", FOUND[1])
+    outcome = run("score", str(tmp_path / "other.zip"), files[1], "--protocol", "ic15-iou")
+    assert outcome.code != 0
+    assert "no image of the ground truth" in outcome.err
+    assert run("score", files[0], "--protocol", "ic15-iou").code == 2
+    assert "near names" in run("score", *files, "--protocol", "ic15-iuo").err
+
+
+def test_every_protocol_explains_itself_and_names_a_format(run: Run, home: Path) -> None:
+    listed = json.loads(run("list", "protocols", "--json").out)
+    assert {row["name"] for row in listed} >= set(REGION_PROTOCOLS)
+    for name, entry in REGION_PROTOCOLS.items():
+        assert entry.files in FORMATS, name
+        assert callable(entry.rule())
+        shown = run("show", "protocol", name)
+        assert shown.code == 0, name
+        assert entry.source in shown.out
+
+
+def test_the_lexicon_is_a_step_of_its_own(run: Run, home: Path, tmp_path: Path) -> None:
+    gt, det = tmp_path / "gt", tmp_path / "det"
+    for folder in (gt, det):
+        folder.mkdir()
+    (gt / "gt_img_1.txt").write_text(
+        "10,10,60,10,60,30,10,30,HELLO\n100,10,160,10,160,30,100,30,WORLD\n"
+    )
+    (det / "res_img_1.txt").write_text(
+        "10,10,60,10,60,30,10,30,hallo\n100,10,160,10,160,30,100,30,zzzzzz\n"
+    )
+    (tmp_path / "words.txt").write_text("HELLO\nWORLD\n")
+    command = ("score", str(det), str(gt), "--protocol", "ic15-e2e")
+    assert "0/2" in run(*command).out
+    outcome = run(*command, "--lexicon", f"weak={tmp_path / 'words.txt'}")
+    assert outcome.code == 0, outcome.err
+    assert "1/1" in outcome.out  # the other one is farther than any word, and is dropped
+    assert "1 x text changed by the lexicon" in outcome.err
+    assert "1 x region dropped by the lexicon" in outcome.err
+    wrong = run(*command, "--lexicon", "medium=words.txt")
+    assert wrong.code == 2
+    assert "strong, weak, generic, full" in wrong.err
+
+
+def test_edit_distances_stand_beside_the_words(run: Run, home: Path, tmp_path: Path) -> None:
+    gt, det = tmp_path / "gt", tmp_path / "det"
+    for folder in (gt, det):
+        folder.mkdir()
+    (gt / "gt_img_1.txt").write_text("10,10,60,10,60,30,10,30,HELLO\n")
+    (gt / "gt_img_2.txt").write_text("10,10,60,10,60,30,10,30,WORLD\n")
+    (det / "res_img_1.txt").write_text("10,10,60,10,60,30,10,30,0.9,help\n")
+    out = run("score", str(det), str(gt), "--protocol", "mlt19-e2e", "--json")
+    (score,) = json.loads(out.out)["scores"]
+    # HELLO to HELP: 2 of 5; WORLD is not found: 1
+    assert score["figures"]["one_minus_ned"]["value"] == pytest.approx(1 - (2 / 5 + 1) / 2)
+
+
+def test_a_page_of_regions(run: Run, home: Path, tmp_path: Path, files: tuple[str, str]) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in TRUTH:
+        Image.new("RGB", (260, 240), "gray").save(pictures / f"img_{number}.jpg")
+    command = ("view", files[0], "--data", files[1], "--protocol", "ic15-iou")
+    page = tmp_path / "page"
+    missing = run(*command, "-o", str(page))
+    assert missing.code == 2
+    assert "--images" in missing.err
+    outcome = run(*command, "--images", str(pictures), "-o", str(page))
+    assert outcome.code == 0, outcome.err
+    assert (page / "index.html").is_file()
+    assert len(list((page / "images").iterdir())) == 3
+    assert "HELLO" in (page / "data.js").read_text()
+
+
+def test_a_page_of_words(run: Run, home: Path, tmp_path: Path) -> None:
+    assert run("data", "draw", "rendered_demo_regular/test", "-n", "8").code == 0
+    from strbench.store import find_split
+
+    split = find_split("rendered_demo_regular/test")
+    lines = [f"{id_}\t{label}" for id_, label in zip(split.ids, split.labels, strict=True)]
+    (tmp_path / "one.tsv").write_text("\n".join(lines))
+    (tmp_path / "two.tsv").write_text("\n".join([lines[0] + "x", *lines[1:]]))
+    outcome = run(
+        "view", str(tmp_path / "one.tsv"), str(tmp_path / "two.tsv"),
+        "--data", "rendered_demo_regular/test", "-o", str(tmp_path / "page"),
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert f"{split.labels[0]}x" in (tmp_path / "page" / "data.js").read_text()
