@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from strbench import records
 from strbench.errors import DATA, StrbenchError
 from strbench.image_bootstrap import FIGURES, intervals
 from strbench.lexicons import DROPPED_FROM, Corrected, correct, read_lexicon, read_strong
-from strbench.metrics.detection import Outcome, Scene, Verdict
+from strbench.metrics.detection import Outcome, Scene, Verdict, ratio
 from strbench.metrics.spotting import Measured
 from strbench.region_protocols import RegionProtocol, signature
 from strbench.scores import Data, Figure, Score
@@ -33,7 +33,7 @@ class Truth(NamedTuple):
     fingerprint: str
     labels: str  # which version of the annotation, as far as it is known
     ids: tuple[str, ...]
-    regions: Iterable[tuple[str, Sequence[Region]]]
+    regions: Callable[[], Iterable[tuple[str, Sequence[Region]]]]  # anew each time
     rendered: bool = False
 
 
@@ -47,7 +47,10 @@ class Scored(NamedTuple):
 def truth_of_split(split: Split) -> Truth:
     """The ground truth of a prepared split of photographs, read image by image."""
     ids = tuple(split.ids)
-    regions = ((id_, split.regions(index)) for index, id_ in enumerate(ids))
+
+    def regions() -> Iterator[tuple[str, Sequence[Region]]]:
+        return ((id_, split.regions(index)) for index, id_ in enumerate(ids))
+
     manifest = split.manifest
     return Truth(split.name, split.fingerprint, manifest.labels, ids, regions, manifest.rendered)
 
@@ -59,8 +62,47 @@ def truth_of_files(path: Path, format: str) -> Truth:
     fingerprint = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     name = re.sub(r"[^a-z0-9_.-]+", "-", path.stem.lower()).strip("-.") or "truth"
     return Truth(
-        f"file/{name}-{fingerprint[:8]}", fingerprint, format, tuple(regions), regions.items()
+        f"file/{name}-{fingerprint[:8]}", fingerprint, format, tuple(regions), regions.items
     )
+
+
+def score_results(
+    results: Path,
+    truth: Truth,
+    protocol: RegionProtocol,
+    *,
+    format: str | None = None,
+    lexicon: str | None = None,
+) -> tuple[Scored, dict[str, int]]:
+    """What becomes of every region of a result file, and what is to be said of the file.
+
+    Args:
+        format: of the results; the protocol's own where it is None.
+        lexicon: "KIND=PATH" or "KIND=PATH,PAIRS": texts are first replaced by the nearest word, see
+            ``strbench.lexicons.correct``.
+
+    Raises:
+        StrbenchError: what cannot be read, belongs to no image, or has no figure under the rule.
+    """
+    found: Mapping[str, Sequence[Detection]] = read_found(
+        results,
+        format or protocol.files,
+        confidences=protocol.confidences,
+        transcriptions=protocol.texts,
+    )
+    ids = matched_ids(found, truth.ids)
+    said = {"image without a result": len(truth.ids) - len(found)}
+    if lexicon is not None:
+        step = correct_texts(found, lexicon)
+        found = step.detections
+        said |= {
+            "text changed by the lexicon": step.changed,
+            "region dropped by the lexicon": step.dropped,
+        }
+    scored = score_regions(
+        truth.regions(), {ids[key]: some for key, some in found.items()}, protocol
+    )
+    return scored, {reason: count for reason, count in said.items() if count}
 
 
 def score_files(
@@ -73,16 +115,7 @@ def score_files(
     lexicon: str | None = None,
     records_folder: Path | None = None,
 ) -> tuple[records.Record, Scored]:
-    """The finished record of a result file, and what became of every region.
-
-    Args:
-        format: of the results; the protocol's own where it is None.
-        lexicon: "KIND=PATH" or "KIND=PATH,PAIRS": texts are first replaced by the nearest word, see
-            ``strbench.lexicons.correct``.
-
-    Raises:
-        StrbenchError: what cannot be read, belongs to no image, or has no figure under the rule.
-    """
+    """The finished record of a result file, and what became of every region; see ``score_results``."""
     begun = time.monotonic()
     with records.start(
         kind="score",
@@ -103,29 +136,11 @@ def score_files(
             )
         ],
     ) as record:
-        found = read_found(
-            results,
-            format or protocol.files,
-            confidences=protocol.confidences,
-            transcriptions=protocol.texts,
-        )
-        ids = matched_ids(found, truth.ids)
-        failures = {"image without a result": len(truth.ids) - len(found)}
-        corrected: Mapping[str, Sequence[Detection]] = found
-        if lexicon is not None:
-            step = correct_texts(found, lexicon)
-            corrected = step.detections
-            failures |= {
-                "text changed by the lexicon": step.changed,
-                "region dropped by the lexicon": step.dropped,
-            }
-        scored = score_regions(
-            truth.regions, {ids[key]: some for key, some in corrected.items()}, protocol
-        )
+        scored, failures = score_results(results, truth, protocol, format=format, lexicon=lexicon)
         entry = make_score(scored, protocol, truth)
         record.finish(
             scores=[entry],
-            failures={reason: count for reason, count in failures.items() if count},
+            failures=failures,
             cost={"seconds": round(time.monotonic() - begun, 3)},
         )
     return record, scored
@@ -206,6 +221,31 @@ def correct_texts(found: Mapping[str, Sequence[Detection]], lexicon: str) -> Cor
     if kind == "strong":
         return correct(found, read_strong(Path(words)), kind=kind)
     return correct(found, read_lexicon(Path(words), Path(pairs) if pairs else None), kind=kind)
+
+
+def per_image(scored: Scored) -> list[dict[str, str | float]]:
+    """A row an image: credits and numbers of both sides, and the figures where something counts."""
+    outcome = scored.outcome
+    rows: list[dict[str, str | float]] = []
+    for image, precise, founds, recalled, truths in zip(
+        scored.images,
+        *(v.tolist() for v in (outcome.precise, outcome.founds, outcome.recalled, outcome.truths)),
+        strict=True,
+    ):
+        precision, recall = ratio(precise, founds), ratio(recalled, truths)
+        rows.append(
+            {
+                "image": image,
+                "precision": precision if founds else "",
+                "recall": recall if truths else "",
+                "hmean": ratio(2 * precision * recall, precision + recall),
+                "credit of found": precise,
+                "found": founds,
+                "credit of true": recalled,
+                "true": truths,
+            }
+        )
+    return rows
 
 
 def make_score(

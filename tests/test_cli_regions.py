@@ -56,6 +56,28 @@ def test_a_zip_and_a_folder_become_figures_a_record_and_a_table(
     assert "| mine | 66.7 |" in run("report", "--metric", "precision", "--markdown").out
 
 
+def test_two_results_are_compared_image_by_image(
+    run: Run, home: Path, tmp_path: Path, files: tuple[str, str]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "less.zip", "w") as archive:
+        archive.writestr("res_img_1.txt", FOUND[1])
+    table = tmp_path / "images.csv"
+    outcome = run(
+        "score", *files, "--protocol", "ic15-iou",
+        "--against", str(tmp_path / "less.zip"), "--per-image", str(table),
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    # precision 2/3 and recall 2/4 against 1/1 and 1/4: F 0.5714 - 0.4
+    assert "F of mine - F of less: +17.14 [" in outcome.err
+    lines = table.read_text().splitlines()
+    assert lines[0].startswith("image,precision,recall,hmean")
+    assert lines[1:] == [
+        "1,1.0,1.0,1.0,1.0,1.0,1.0,1.0",
+        "2,0.5,0.5,0.5,1.0,2.0,1.0,2.0",
+        "3,,0.0,0.0,0.0,0.0,0.0,1.0",
+    ]
+
+
 def test_other_images_are_refused(
     run: Run, home: Path, tmp_path: Path, files: tuple[str, str]
 ) -> None:

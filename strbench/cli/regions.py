@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ def score_regions(
     format: str | None,
     truth_format: str | None,
     lexicon: str | None,
+    against: Path | None,
+    table: Path | None,
     name: str | None,
     records: Path | None,
     consent: Consent,
@@ -35,8 +38,10 @@ def score_regions(
     Raises:
         StrbenchError: no ground truth was named, or something cannot be read or scored.
     """
+    from strbench.files import atomic_path
+    from strbench.image_bootstrap import paired_difference
     from strbench.region_protocols import region_protocol
-    from strbench.region_scoring import score_files
+    from strbench.region_scoring import per_image, score_files, score_results
 
     chosen = region_protocol(protocol)
     if truth is None:
@@ -44,9 +49,10 @@ def score_regions(
             "The ground truth of these regions must be named: a split, or its files.",
             hint=f"strbench score {results} gt.zip --protocol {protocol}",
         )
-    record, _ = score_files(
+    true = _truth(truth, truth_format or chosen.files, consent)
+    record, scored = score_files(
         results,
-        _truth(truth, truth_format or chosen.files, consent),
+        true,
         chosen,
         name=name or results.stem,
         format=format,
@@ -54,6 +60,24 @@ def score_regions(
         records_folder=records,
     )
     _show(record, as_json=as_json)
+    if against is not None:
+        other, _ = score_results(against, true, chosen, format=format, lexicon=lexicon)
+        found = paired_difference(scored.outcome, other.outcome)
+        say(
+            f"F of {results.stem} - F of {against.stem}: {100 * found.value:+.2f} "
+            f"[{100 * found.interval.low:+.2f}, {100 * found.interval.high:+.2f}], p {found.p:.2g} "
+            "(paired bootstrap over images)"
+        )
+    if table is not None:
+        rows = per_image(scored)
+        with (
+            atomic_path(table) as path,
+            path.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        say(f"wrote {table}")
     say(f"wrote {record.path}")
 
 

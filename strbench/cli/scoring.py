@@ -81,6 +81,20 @@ def score(
             rich_help_panel=DATA,
         ),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Other found regions: the difference, paired by image.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    per_image: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Found regions: a CSV with a row an image.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
     accept_licence: AcceptLicence = False,
     offline: Offline = False,
     name: Annotated[
@@ -116,6 +130,8 @@ def score(
             format=format,
             truth_format=truth_format,
             lexicon=lexicon,
+            against=against,
+            table=per_image,
             name=name,
             records=records,
             consent=Consent(accept_licence, offline),
