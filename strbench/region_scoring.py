@@ -20,7 +20,7 @@ from strbench.metrics.spotting import Measured
 from strbench.region_protocols import RegionProtocol, signature
 from strbench.scores import Data, Figure, Score
 from strbench.store import Split
-from strbench.submissions import read_found, read_truth
+from strbench.submissions import open_found, read_truth
 from strbench.types import Detection, Region
 
 _TOGETHER = 2000  # images scored at once: what a scene of them holds is some ten megabytes
@@ -84,24 +84,25 @@ def score_results(
     Raises:
         StrbenchError: what cannot be read, belongs to no image, or has no figure under the rule.
     """
-    found: Mapping[str, Sequence[Detection]] = read_found(
+    with open_found(
         results,
         format or protocol.files,
         confidences=protocol.confidences,
         transcriptions=protocol.texts,
-    )
-    ids = matched_ids(found, truth.ids)
-    said = {"image without a result": len(truth.ids) - len(found)}
-    if lexicon is not None:
-        step = correct_texts(found, lexicon)
-        found = step.detections
-        said |= {
-            "text changed by the lexicon": step.changed,
-            "region dropped by the lexicon": step.dropped,
-        }
-    scored = score_regions(
-        truth.regions(), {ids[key]: some for key, some in found.items()}, protocol
-    )
+    ) as given:
+        found: Mapping[str, Sequence[Detection]] = given
+        keys = {image: key for key, image in matched_ids(given, truth.ids).items()}
+        said = {"image without a result": len(truth.ids) - len(given)}
+        if lexicon is not None:
+            step = correct_texts(found, lexicon)
+            found = step.detections
+            said |= {
+                "text changed by the lexicon": step.changed,
+                "region dropped by the lexicon": step.dropped,
+            }
+        scored = score_regions(
+            truth.regions(), lambda image: found[keys[image]] if image in keys else None, protocol
+        )
     return scored, {reason: count for reason, count in said.items() if count}
 
 
@@ -148,14 +149,14 @@ def score_files(
 
 def score_regions(
     truth: Iterable[tuple[str, Sequence[Region]]],
-    found: Mapping[str, Sequence[Detection]],
+    found: Callable[[str], Sequence[Detection] | None],
     protocol: RegionProtocol,
 ) -> Scored:
     """The outcome of a data set, some thousand images at a time.
 
     Args:
         truth: image id and regions, in file order.
-        found: detections by the same ids.
+        found: the detections of an image; None where it has no result.
     """
     rule = protocol.rule()
     stream: Iterator[tuple[str, Sequence[Region]]] = iter(truth)
@@ -163,7 +164,8 @@ def score_regions(
     parts: list[Outcome] = []
     while part := dict(islice(stream, _TOGETHER)):
         images += part
-        parts.append(rule(Scene.of(part, {i: found[i] for i in part if i in found})))
+        seen = {image: some for image in part if (some := found(image)) is not None}
+        parts.append(rule(Scene.of(part, seen)))
     if not parts:
         raise StrbenchError("There is no image to score.", exit_code=DATA)
     return Scored(tuple(images), Outcome.join(parts))

@@ -93,6 +93,26 @@ def read_found(
             image that is not known or has two files, or a line that the format does not allow; names
             file and line. One of these rejects the whole submission.
     """
+    with open_found(
+        path, format, confidences=confidences, transcriptions=transcriptions, known=known
+    ) as found:
+        return dict(found)
+
+
+@contextmanager
+def open_found(
+    path: str | Path,
+    format: str | None = None,
+    *,
+    confidences: bool = False,
+    transcriptions: bool = False,
+    known: Collection[str] | None = None,
+) -> Iterator[Mapping[str, list[Detection]]]:
+    """``read_found``, in which a file of one image is read when that image is asked for.
+
+    Nothing is kept: asked twice, it is read twice. A line that the format does not allow is an error
+    then. Formats with many images a file are read at once.
+    """
     path = Path(path)
     name = format or guess_format(path, confidences=confidences, transcriptions=transcriptions)
     chosen = _format(name)
@@ -104,20 +124,46 @@ def read_found(
             f"Lines of the format {name} cannot have {what}.",
             hint=f"Leave the option out; the formats {having} have it.",
         )
-    found: dict[str, list[Detection]] = {}
     with entries(path) as listed:
-        for entry in listed:
-            if chosen.skipped and re.match(chosen.skipped, entry.name):
-                continue
-            if chosen.founds is not None:
+        wanted = [
+            entry
+            for entry in listed
+            if not (chosen.skipped and re.match(chosen.skipped, entry.name))
+        ]
+        if chosen.founds is not None:
+            found: dict[str, list[Detection]] = {}
+            for entry in wanted:
                 of_file = chosen.founds(entry.read(), entry.place, Path(entry.name).stem)
-            elif read is not None:
+                _check_known(of_file, known, entry)
+                _merge(found, of_file, entry)
+            yield _in_order(found)
+        elif read is not None:
+            files: dict[str, list[Entry]] = {}
+            for entry in wanted:
                 image = _image(chosen, entry)
                 _check_known([image], known, entry)
-                of_file = {image: read(entry.read(), entry.place)}
-            _check_known(of_file, known, entry)
-            _merge(found, of_file, entry)
-    return _in_order(found)
+                _merge(files, {image: [entry]}, entry)
+            yield _Unread({image: one for image, (one,) in _in_order(files).items()}, read)
+
+
+class _Unread(Mapping[str, list[Detection]]):
+    """Images whose files are read one by one, as they are asked for."""
+
+    def __init__(self, files: Mapping[str, Entry], read: FoundPage) -> None:
+        self._files, self._read = files, read
+
+    def __getitem__(self, image: str) -> list[Detection]:
+        entry = self._files[image]
+        return self._read(entry.read(), entry.place)
+
+    def __contains__(self, image: object) -> bool:
+        return image in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def guess_format(
