@@ -30,6 +30,9 @@ Ints = NDArray[np.int64]
 # "nothing"   not at all: shapely raises, and the evaluator counts 0.
 Rule = Literal["even-odd", "buffer", "nothing"]
 
+_MULTI = 6  # GEOS's number of a MultiPolygon
+_GRID = 1e-9  # pixels
+
 
 @dataclass(frozen=True)
 class Shapes:
@@ -111,15 +114,16 @@ def _even_odd(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
 def _fan(polygon: shapely.Polygon) -> shapely.Geometry:
     """What lies in an odd number of the triangles of the first vertex and two neighbours.
 
-    That is the even-odd region. GEOS's own make_valid is not, where an edge is traced twice.
+    That is the even-odd region, always a MultiPolygon. GEOS's own make_valid is not, where an edge is
+    traced twice.
     """
     first, *others = shapely.get_coordinates(shapely.get_exterior_ring(polygon))[:-1]
     corners = [(first, a, b) for a, b in pairwise(others)]
     triangles = shapely.polygons(np.array(corners))
-    odd: shapely.Geometry = shapely.Polygon()
+    odd: shapely.Geometry = shapely.MultiPolygon()
     for triangle in triangles[shapely.area(triangles) > 0]:
-        odd = _surfaces(shapely.symmetric_difference(odd, triangle))
-    return odd
+        odd = _surfaces(shapely.symmetric_difference(odd, triangle, grid_size=_GRID))
+    return shapely.MultiPolygon(shapely.get_parts(odd).tolist())
 
 
 def _surfaces(geometry: shapely.Geometry) -> shapely.Geometry:
@@ -168,9 +172,23 @@ def candidates(truth: Shapes, found: Shapes) -> tuple[Ints, Ints]:
     return first[touch].astype(np.int64), second[touch].astype(np.int64)
 
 
+def common_areas(ours: NDArray[np.object_], theirs: NDArray[np.object_]) -> Floats:
+    """(P,) the area that pairs of geometries have in common.
+
+    Where one of them is a repaired polygon its vertices are rounded crossings, and edges nearly lie on
+    each other: GEOS's overlay then goes wrong by whole pieces, once in a thousand such pairs, and
+    differently by order. On a fine grid it does not.
+    """
+    common: Floats = np.zeros(len(ours))
+    repaired = (shapely.get_type_id(ours) == _MULTI) | (shapely.get_type_id(theirs) == _MULTI)
+    for rows, grid in ((~repaired, None), (repaired, _GRID)):
+        pieces = shapely.intersection(ours[rows], theirs[rows], grid_size=grid)
+        common[rows] = shapely.area(pieces)
+    return common
+
+
 def overlaps(truth: Shapes, found: Shapes, rule: Rule) -> Pairs:
     """Every pair of one image that may overlap, and the area that it has in common."""
     first, second = candidates(truth, found)
     ours, theirs = truth.geometries(rule), found.geometries(rule)
-    common = shapely.area(shapely.intersection(ours[first], theirs[second]))
-    return Pairs(first, second, common)
+    return Pairs(first, second, common_areas(ours[first], theirs[second]))

@@ -23,7 +23,7 @@ from strbench.errors import DATA, StrbenchError
 from strbench.metrics.detection import Flags, Outcome, Ranks, Scene, on_ignored
 from strbench.metrics.detection import outcome as one_to_one
 from strbench.metrics.deteval import Ledger, ended, mostly_ignored, number_of
-from strbench.shapes import Floats, Ints, Pairs, Rule, Shapes, candidates
+from strbench.shapes import Floats, Ints, Pairs, Rule, Shapes, candidates, common_areas
 
 Geometries = NDArray[np.object_]
 
@@ -321,7 +321,7 @@ def _pairs(
     if also is not None:
         keep |= also[first]
     first, second = first[keep], second[keep]
-    return Pairs(first, second, shapely.area(shapely.intersection(ours[first], theirs[second])))
+    return Pairs(first, second, common_areas(ours[first], theirs[second]))
 
 
 def _claim(

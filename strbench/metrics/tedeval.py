@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from strbench.errors import DATA, StrbenchError
 from strbench.metrics.detection import Flags, Outcome, Scene, Verdict
-from strbench.shapes import Floats, Ints, Rule, Shapes, candidates
+from strbench.shapes import Floats, Ints, Rule, Shapes, candidates, common_areas
 
 # Square pixels. Polygons that share an edge overlap by as much when one was clipped, or not at all, as
 # rounding has it. The scripts then take one out of the other, which matters if that one crosses itself.
@@ -297,7 +297,7 @@ class SharedAreas(NamedTuple):
 
 def shares(truth: Cover, found: Cover, first: Ints, second: Ints) -> SharedAreas:
     """The areas that the pairs ``(first[p], second[p])`` share."""
-    common = shapely.area(shapely.intersection(truth.geometries[first], found.geometries[second]))
+    common = common_areas(truth.geometries[first], found.geometries[second])
     recall, precision = ratios(common, truth.areas[first]), ratios(common, found.areas[second])
     return SharedAreas(first, second, recall, precision, common > _ROUNDING)
 

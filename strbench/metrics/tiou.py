@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 
 from strbench.metrics.detection import FirstCome, Outcome, Scene, intersections_over_unions
-from strbench.shapes import Floats, Ints, Pairs, Shapes, candidates
+from strbench.shapes import Floats, Ints, Pairs, Shapes, candidates, common_areas
 
 # Share of an area. A polygon that is covered whole may have an overlap larger than itself by as much; the
 # script gives 0 to a match whose overlap is larger, which is meant for polygons that cross themselves.
@@ -127,7 +127,7 @@ def _matches(scene: Scene, base: Outcome, matching: FirstCome) -> Pairs:
     truth = base.partner[found]
     ours = scene.truth.geometries(matching.crossing)[truth]
     theirs = scene.found.geometries(matching.crossing)[found]
-    return Pairs(truth, found, shapely.area(shapely.intersection(ours, theirs)))
+    return Pairs(truth, found, common_areas(ours, theirs))
 
 
 def _credited(scene: Scene, base: Outcome, recalled: Floats, precise: Floats) -> Outcome:
