@@ -60,6 +60,7 @@ ROWS: list[dict[str, Any]] = [
             "name": name,
             "title": f"MMOCR's HmeanIOUMetric, {strategy}",
             "function": "iou_variants:HmeanIoU",
+            "whole": True,
             "settings": {"strategy": strategy},
             "files": "mmocr",
             "description": "The best harmonic mean over seven score thresholds, found on the test set.",
@@ -130,7 +131,12 @@ ROWS: list[dict[str, Any]] = [
         "name": "totaltext-deteval-psenet",
         "title": "Total-Text DetEval as PSENet copied it",
         "function": "deteval:TotalTextDetEval",
-        "settings": {"digits": None, "crossing": "even-odd", "unique_in_found": False},
+        "settings": {
+            "digits": None,
+            "crossing": "even-odd",
+            "unique_in_found": False,
+            "ignore_padding": 0.0,
+        },
         "files": "totaltext",
         "description": _DETEVAL,
         "differs": "from totaltext-deteval: nothing is rounded, one to one asks the true region alone",
@@ -141,6 +147,7 @@ ROWS: list[dict[str, Any]] = [
         "name": "totaltext-pascal",
         "title": "Total-Text Pascal VOC",
         "function": "claiming:TotalTextPascal",
+        "whole": True,
         "files": "totaltext",
         "description": "A found region claims the true one it overlaps best, from 0.5 on; a second claim "
         "is false.",
@@ -151,6 +158,7 @@ ROWS: list[dict[str, Any]] = [
         "name": "totaltext-pascal-corrected",
         "title": "Total-Text Pascal VOC that counts every image",
         "function": "claiming:TotalTextPascal",
+        "whole": True,
         "settings": {
             "count_unanswered": True,
             "refuse": False,
@@ -168,6 +176,7 @@ ROWS: list[dict[str, Any]] = [
         "name": "ctw1500-voc",
         "title": "CTW1500's official evaluation",
         "function": "claiming:CTW1500VOC",
+        "whole": True,
         "files": "ctw1500",
         "description": "A found region claims the true one it overlaps best, above 0.5; a second claim is "
         "false. Average precision in file order.",
@@ -178,6 +187,7 @@ ROWS: list[dict[str, Any]] = [
         "name": "ctw1500-voc-corrected",
         "title": "CTW1500's evaluation that counts every found region",
         "function": "claiming:CTW1500VOC",
+        "whole": True,
         "settings": {
             "skip_invalid": False,
             "crossing": "even-odd",
@@ -195,6 +205,7 @@ ROWS: list[dict[str, Any]] = [
         "name": "ctw1500-psenet",
         "title": "CTW1500 as PSENet and PAN score it",
         "function": "claiming:PSENetCTW",
+        "whole": True,
         "files": "ctw1500-psenet",
         "description": "A found region takes every free true one that it overlaps by 0.5 or more, for one hit.",
         "differs": "images without a result are in no sum",
@@ -204,6 +215,7 @@ ROWS: list[dict[str, Any]] = [
         "name": "td500",
         "title": "MSRA-TD500 as PSENet and PAN score it",
         "function": "claiming:PSENetTD500",
+        "whole": True,
         "files": "td500",
         "description": "A true region is found if anything overlaps it by 0.5 or more; a difficult one counts "
         "only if it is found.",
@@ -214,6 +226,7 @@ ROWS: list[dict[str, Any]] = [
         "name": "td500-corrected",
         "title": "MSRA-TD500 with one use of a found region, every image counted",
         "function": "claiming:PSENetTD500",
+        "whole": True,
         "settings": {"serve_many": False, "count_unanswered": True, "refuse": False},
         "files": "td500",
         "description": "A true region is found if anything overlaps it by 0.5 or more; a difficult one counts "

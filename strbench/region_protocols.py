@@ -30,6 +30,9 @@ class RegionProtocol:
     settings: Mapping[str, Any] = field(default_factory=dict)
     files: str  # name in strbench.submission_formats.FORMATS: what the official script reads
     confidences: bool = False  # detections come with one, and average precision is taken
+    whole: bool = (
+        False  # the rule must see all images at once: it orders them, or picks a threshold
+    )
     texts: bool = False  # detections come with what was read
     description: str
     differs: str  # from its faithful form, or from ic15-iou

@@ -77,16 +77,18 @@ def score_results(
     """What becomes of every region of a result file, and what is to be said of the file.
 
     Args:
-        format: of the results; the protocol's own where it is None.
+        format: of the results. Where it is None: of a zip or folder the protocol's own, of a single
+            file what it looks like.
         lexicon: "KIND=PATH" or "KIND=PATH,PAIRS": texts are first replaced by the nearest word, see
             ``strbench.lexicons.correct``.
 
     Raises:
         StrbenchError: what cannot be read, belongs to no image, or has no figure under the rule.
     """
+    is_single = results.is_file() and results.suffix.lower() != ".zip"
     with open_found(
         results,
-        format or protocol.files,
+        format or (None if is_single else protocol.files),
         confidences=protocol.confidences,
         transcriptions=protocol.texts,
     ) as given:
@@ -125,7 +127,7 @@ def score_files(
         protocol=protocol.name,
         config={
             "predictions": results.name,
-            "format": format or protocol.files,
+            "format": format or "",
             "lexicon": lexicon or "none",
         },
         data=[
@@ -152,7 +154,7 @@ def score_regions(
     found: Callable[[str], Sequence[Detection] | None],
     protocol: RegionProtocol,
 ) -> Scored:
-    """The outcome of a data set, some thousand images at a time.
+    """The outcome of a data set, some thousand images at a time where the rule allows it.
 
     Args:
         truth: image id and regions, in file order.
@@ -162,7 +164,8 @@ def score_regions(
     stream: Iterator[tuple[str, Sequence[Region]]] = iter(truth)
     images: list[str] = []
     parts: list[Outcome] = []
-    while part := dict(islice(stream, _TOGETHER)):
+    together = None if protocol.whole else _TOGETHER
+    while part := dict(islice(stream, together)):
         images += part
         seen = {image: some for image in part if (some := found(image)) is not None}
         parts.append(rule(Scene.of(part, seen)))

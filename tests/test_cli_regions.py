@@ -11,7 +11,9 @@ from PIL import Image
 from running import Run
 
 from strbench.region_protocols import REGION_PROTOCOLS
+from strbench.region_scoring import score_regions
 from strbench.submission_formats import FORMATS
+from strbench.submissions import read_found, read_truth, write_found
 
 TRUTH = {
     1: "10,10,60,10,60,30,10,30,HELLO\n100,10,160,10,160,30,100,30,###\n",
@@ -87,7 +89,33 @@ def test_other_images_are_refused(
     assert outcome.code != 0
     assert "no image of the ground truth" in outcome.err
     assert run("score", files[0], "--protocol", "ic15-iou").code == 2
+    assert "no such file" in run("score", files[0], "gone.zip", "--protocol", "ic15-iou").err
+    assert "strbench score" in run("eval", "--protocol", "ic15-iou").err
     assert "near names" in run("score", *files, "--protocol", "ic15-iuo").err
+
+
+def test_a_single_file_needs_no_format(
+    run: Run, home: Path, tmp_path: Path, files: tuple[str, str]
+) -> None:
+    found = read_found(files[0], "icdar-quad")
+    write_found(tmp_path / "mine.parquet", found)
+    outcome = run("score", str(tmp_path / "mine.parquet"), files[1], "--protocol", "ic15-iou")
+    assert outcome.code == 0, outcome.err
+    assert "2/3" in outcome.out
+
+
+def test_a_threshold_is_picked_over_all_images(
+    home: Path, files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocol = REGION_PROTOCOLS["mmocr-hmean-iou"]
+    truth = read_truth(files[1], "icdar-quad")
+    found = {
+        image: [one._replace(confidence=0.35 if image == "1" else 0.75) for one in some]
+        for image, some in read_found(files[0], "icdar-quad").items()
+    }
+    whole = score_regions(truth.items(), found.get, protocol).outcome.hmean
+    monkeypatch.setattr("strbench.region_scoring._TOGETHER", 1)
+    assert score_regions(truth.items(), found.get, protocol).outcome.hmean == whole
 
 
 def test_every_protocol_explains_itself_and_names_a_format(run: Run, home: Path) -> None:

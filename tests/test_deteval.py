@@ -14,11 +14,16 @@ import shapely
 
 from strbench.errors import DATA, StrbenchError
 from strbench.metrics.detection import Outcome, Scene, Verdict
-from strbench.metrics.deteval import IC13_PLAIN, PSENET_TT, BoxDetEval, TotalTextDetEval
+from strbench.metrics.deteval import BoxDetEval, TotalTextDetEval
+from strbench.region_protocols import region_protocol
 from strbench.types import Detection, Polygon, Region
 
 MISSED, MATCHED, SPLIT, MERGED, IGNORED = Verdict
 Rule = Callable[[Scene], Outcome]
+
+
+IC13_PLAIN = region_protocol("icdar2013").rule()
+PSENET_TT = region_protocol("totaltext-deteval-psenet").rule()
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Polygon:

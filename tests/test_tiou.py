@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strbench.metrics.detection import FirstCome, Outcome, Scene
-from strbench.metrics.tiou import CURVED, SIoU, TIoU
+from strbench.metrics.tiou import SIoU, TIoU
+from strbench.region_protocols import region_protocol
 from strbench.types import Detection, Polygon, Region
+
+CURVED = region_protocol("tiou-curved").rule()
 
 QUAD = re.compile(r"\s*" + r"\s*,\s*".join([r"(-?[0-9]+)"] * 8) + r"\s*(?:,(.*))?$")
 Truth = dict[str, list[Region]]

@@ -13,7 +13,7 @@ from strbench.methods import Reader
 from strbench.text import Charset
 
 # Of 5,012 photographed words that a weak model read, one that has half of SVT right, 80 came out otherwise
-# in bfloat16 than in float32, 77 of them with a margin below this; 8 % of all words have one.
+# in bfloat16 than in float32, 77 of them with a margin below this; 7 % of all words have one.
 DOUBT = 0.06
 
 

@@ -23,6 +23,7 @@ from strbench.cli.options import (
     Offline,
     Protocol,
     RecordFolder,
+    protocol_names,
     recognizer_names,
     split_names,
     suite_names,
@@ -166,8 +167,14 @@ def evaluate(
     strbench eval -m rapidocr -m mypackage.models:build --suite regular
     """
     from strbench import models, scoring
+    from strbench.protocols import PROTOCOLS
     from strbench.protocols import protocol as find_protocol
 
+    if protocol in protocol_names("") and protocol not in PROTOCOLS:
+        raise StrbenchError(
+            f"{protocol} is a protocol of found regions, and eval reads words.",
+            hint=f"strbench score submit.zip gt.zip --protocol {protocol}",
+        )
     rule = find_protocol(protocol)
     size = _batch_size(batch_size)
     consent = Consent(accept_licence, offline)

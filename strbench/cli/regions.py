@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,11 @@ def _truth(name: str, format: str, consent: Consent) -> Truth:
 
     if Path(name).exists():
         return truth_of_files(Path(name), format)
+    if not re.fullmatch(r"[^/]+/[^/.]+", name):
+        raise StrbenchError(
+            f"There is no ground truth {name}: no such file or folder, and no split is called so.",
+            hint="Check the path, or see: strbench list splits",
+        )
     (split,) = bring([name], consent, task="detection")
     return truth_of_split(split)
 

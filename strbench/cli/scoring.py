@@ -60,7 +60,8 @@ def score(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Format of found regions: icdar-quad, ctw1500, coco, ...; default: the protocol's.",
+            help="Format of found regions: icdar-quad, ctw1500, coco, ...; default: the protocol's, "
+            "of a single file what it looks like.",
             rich_help_panel=DATA,
         ),
     ] = None,

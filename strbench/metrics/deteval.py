@@ -135,7 +135,7 @@ class BoxDetEval:
     A polygon stands for its bounds, and a box from 3 to 5 is 3 pixels wide. An image without a result
     has its true regions in the denominator.
 
-    The plain "ICDAR2013" evaluation, which the RRC lists beside it, is ``IC13_PLAIN``: no condition on
+    The plain "ICDAR2013" evaluation, which the RRC lists beside it, is protocol ``icdar2013``: no condition on
     how many regions overlap, the weight of a split for one of one piece, sums that are not rounded.
 
     Source: the RRC's script.py of DetEval in the form of boostcampaitech3's deteval.py; the plain
@@ -208,9 +208,6 @@ class BoxDetEval:
         book.match(truth[close], found[close])
 
 
-IC13_PLAIN = BoxDetEval(count_overlaps=False, lone=False, digits=None)
-
-
 def _inclusive(shapes: Shapes) -> Shapes:
     """The bounds of polygons, a pixel longer to the right and down, as two corners each."""
     some = shapes.sizes > 0
@@ -232,7 +229,8 @@ class TotalTextDetEval:
     formula's; a polygon that crosses itself overlaps with what buffer(0) leaves of it.
 
     PSENet's copy has other areas, rounds nothing and tests one to one on the true region alone, so
-    that one found region may be one to one with several, with a credit for each; see ``PSENET_TT``.
+    that one found region may be one to one with several, with a credit for each; see protocol
+    ``totaltext-deteval-psenet``.
 
     Raises:
         StrbenchError: where the script ends with a ZeroDivisionError: a region without an area, in an
@@ -312,12 +310,6 @@ class TotalTextDetEval:
         if self.same_found:
             keep &= found == other
         book.match(truth[keep], found[keep])
-
-
-# PSENet eval/tt/Deteval.py: Polygon3's areas, no rounding, one to one by the true region alone.
-PSENET_TT = TotalTextDetEval(
-    crossing="even-odd", digits=None, unique_in_found=False, ignore_padding=0.0
-)
 
 
 def _sum_at_once(shares: Floats) -> float:

@@ -110,9 +110,6 @@ class TIoU:
         return taken[matches.found]
 
 
-CURVED = TIoU(single=True, slack=0.0)  # curved-tiou/script.py, for Total-Text and CTW1500
-
-
 def _rounded(scene: Scene) -> Scene:
     truth, found = (
         Shapes(one.points.astype(np.float32).astype(np.float64), one.offsets, one.image)
