@@ -12,7 +12,7 @@ waits for memory, so that the stem leaves 8; attention is written out, because t
 backwards on lines as short as 32 frames. Pictures become grey and are standardised one by one, so that
 dark and pale ones look alike and the convention of the input's range does not matter.
 
-*Expected:* see ``expected`` on the card.
+*Expected:* no figure of a finished run is recorded yet.
 """
 
 from __future__ import annotations

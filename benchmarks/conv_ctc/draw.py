@@ -1,7 +1,7 @@
-"""Draws the six splits of rendered words that the recognizer which comes with strbench is trained on.
+"""Draws the six splits of rendered words that recipe ``full`` of Conv-CTC is trained on.
 
 The fonts are 1,189 files of 170 Debian packages (bookworm), free ones all; ``fonts.csv`` names them.
-Bring them once, 700 MB, and draw, about an hour of two cores:
+Bring them once, some 900 MB, and draw, about 80 minutes of one core:
 
     cut -d, -f1,2 fonts.csv | sort -u | grep -v '^package,' | tr , = | xargs apt-get download
     for deb in *.deb; do dpkg-deb -x "$deb" unpacked; done
@@ -10,7 +10,7 @@ Bring them once, 700 MB, and draw, about an hour of two cores:
         --data rendered_irregular/train --data rendered_occluded/train --data rendered_hidden/train \\
         --data rendered_written/train
 
-A fifth of the letters-only words are blends: readable, and in no dictionary, as names on signs are.
+A quarter of the words of letters alone are blends: readable, and in no dictionary, as names on signs are.
 """
 
 from __future__ import annotations
