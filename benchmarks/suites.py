@@ -6,7 +6,8 @@ with real sets; each real suite names the rendered one that stands in for it whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +19,31 @@ class Suite:
     note: str = ""
     rendered: bool = False  # drawn from fonts, not photographed
     stand_in: str = ""  # the rendered suite to use where the real sets are not at hand
+    # split -> protocol, where every set has a rule of its own; {}: that of the command
+    protocols: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def of_words(self) -> bool:
+        """Whether it holds word crops."""
+        return not self.protocols
 
 
 _REGULAR = ("iiit5k/test", "svt/test", "ic13_857/test")
 _IRREGULAR = ("ic15_1811/test", "svtp/test", "cute80/test")
+# Each under the rule of its own competition or authors.
+_DETECTION = {
+    "ic13_det/test": "ic13-deteval",
+    "ic15_det/test": "ic15-iou",
+    "mlt17/val": "mlt17",
+    "td500/test": "td500",
+    "totaltext_det/test": "totaltext-deteval",
+    "ctw1500_det/test": "ctw1500-voc",
+}
+_SPOTTING = {
+    "ic13_det/test": "ic15-e2e",
+    "ic15_det/test": "ic15-e2e",
+    "totaltext_det/test": "word-spotting",
+}
 
 SUITES: dict[str, Suite] = {
     "common": Suite(
@@ -119,6 +141,24 @@ SUITES: dict[str, Suite] = {
         note="133,197 words: common-full, and three larger sets that are reported beside it.",
         stand_in="rendered",
     ),
+    "detection": Suite(
+        title="Text detection",
+        splits=tuple(_DETECTION),
+        # 233 + 500 + 1800 + 200 + 300 + 500
+        note="3,533 photographs. MLT17 by its validation photographs: the test ground truth is not "
+        "public.",
+        stand_in="rendered-pages",
+        protocols=_DETECTION,
+    ),
+    "spotting": Suite(
+        title="End-to-end spotting, no lexicon",
+        splits=tuple(_SPOTTING),
+        # 233 + 500 + 300
+        note="1,033 photographs; with a lexicon: strbench score --lexicon. Total-Text by the rule that "
+        "papers on it call end to end.",
+        stand_in="rendered-pages",
+        protocols=_SPOTTING,
+    ),
     "rendered": Suite(
         title="Rendered text",
         splits=(
@@ -144,6 +184,13 @@ SUITES: dict[str, Suite] = {
     ),
     "rendered-handwritten": Suite(
         title="Rendered handwriting", splits=("rendered_handwritten/test",), rendered=True
+    ),
+    "rendered-pages": Suite(
+        title="Rendered pages",
+        splits=("rendered_pages/test", "rendered_pages_curved/test"),
+        note="Words drawn on textured grounds: a stand-in that needs no download.",
+        rendered=True,
+        protocols={"rendered_pages/test": "ic15-iou", "rendered_pages_curved/test": "iou-0.5"},
     ),
     "rendered-demo": Suite(
         title="Rendered words, the demo's",

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strbench.types import Card, Reading, Recognizer, Sample
+from strbench.types import Card, Detection, Detector, Reading, Recognizer, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,18 @@ if TYPE_CHECKING:
     from strbench.store import Split
 
 __version__ = "0.1.0"
-__all__ = ["Card", "Reading", "Recognizer", "Sample", "evaluate", "load", "results", "score"]
+__all__ = [
+    "Card",
+    "Detection",
+    "Detector",
+    "Reading",
+    "Recognizer",
+    "Sample",
+    "evaluate",
+    "load",
+    "results",
+    "score",
+]
 
 
 def load(name: str) -> Split:
@@ -43,40 +54,43 @@ def load(name: str) -> Split:
 
 
 def evaluate(
-    model: Recognizer | str,
+    model: Recognizer | Detector | str,
     suite: str,
     *,
-    protocol: str = "strbench-36",
+    protocol: str = "",
     limit: int | None = None,
     on_batch: Callable[[str, int, int], None] | None = None,
 ) -> Record:
     """The finished run record of a model on a suite of splits, or on one split.
 
     Args:
-        model: an object with ``read(images)``, or a name as on the command line.
+        model: an object with ``read(images)``, or ``detect(images)`` for photographs, or a name as
+            on the command line.
         suite: a suite (``irregular``) or a split (``cute80/test``).
+        protocol: "" takes the suite's, or the split's own.
 
     Raises:
         StrbenchError: an unknown name, a split that cannot be had, or a model that fails.
     """
-    from strbench import models, registry, scoring
+    from strbench import evaluating, models, registry
     from strbench.errors import unknown_name
     from strbench.predict import card_of
 
     suites = registry.table("suites")
     if suite not in suites and "/" not in suite:
         raise unknown_name("suite or split", suite, suites, hint="See: strbench list suites")
-    names = suites[suite].splits if suite in suites else (suite,)
+    known = suites.get(suite)
+    splits = [load(name) for name in (known.splits if known else (suite,))]
     if isinstance(model, str):
-        loaded = models.resolve(model)
+        loaded = models.resolve(model, task=evaluating.task_of(splits))
     else:
         card = card_of(model)
         loaded = models.Loaded(card.name, model, card)
-    return scoring.evaluate(
+    return evaluating.evaluate(
         loaded,
-        [load(name) for name in names],
-        rule=protocol,
-        suite=suite if suite in suites else "",
+        splits,
+        protocols=protocol or (known.protocols if known else ""),
+        suite=suite if known else "",
         limit=limit,
         on_batch=on_batch,
     )

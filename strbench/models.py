@@ -1,8 +1,8 @@
-"""A name on the command line -> a recognizer that is ready to read.
+"""A name on the command line -> a model that is ready to read words, or to find text.
 
-Four kinds of names: an outside engine (``rapidocr``, ``tesseract``, ``onnx:card.json``), a trained
+Three kinds of names: an outside engine (``rapidocr``, ``tesseract``, ``onnx:card.json``), a trained
 run (its name under ``<home>/runs``, or its folder), and any callable ``package.module:build`` that
-returns an object with ``read``.
+returns an object with ``read`` or ``detect``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from strbench.errors import DATA, StrbenchError, unknown_name
 from strbench.files import file_sha256, write_atomically
 from strbench.home import home
 from strbench.settings import rebuild
-from strbench.types import Card, Reading, Recognizer
+from strbench.types import Card, Reading, Task
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Tensor, nn
 
+    from strbench.answers import Answers
     from strbench.methods import Method
 
 WEIGHTS = "weights.safetensors"
@@ -54,10 +55,10 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A recognizer with what a record must say about it."""
+    """A model with what a record must say about it."""
 
     name: str
-    recognizer: Recognizer
+    model: Any  # follows the Protocol of the task that it was loaded for
     card: Card
     weights: dict[str, str] | None = None  # {"path", "sha256"}; None for outside engines
     parents: tuple[str, ...] = ()
@@ -223,24 +224,30 @@ class TrainedRecognizer:
             return [Reading(text, confidence) for text, confidence in self._reader(pixels)]
 
 
-def resolve(name: str, *, device: str = "auto") -> Loaded:
-    """The recognizer of that name, loaded.
+# Task -> table of the registry with the outside engines for it.
+ENGINES: dict[Task, registry.Kind] = {"recognition": "engines", "detection": "spotters"}
+
+
+def resolve(name: str, *, task: Task = "recognition", device: str = "auto") -> Loaded:
+    """The model of that name for a task, loaded.
 
     Raises:
-        StrbenchError: an unknown name, a run that is no recognizer, an engine that is not installed,
-            or an object without ``read``.
+        StrbenchError: an unknown name, a run that is no such model, an engine that is not installed,
+            or an object without the task's method.
     """
+    from strbench.answers import ANSWERS
+
     engine, _, argument = name.partition(":")
-    if engine in registry.names("engines"):
-        build = registry.load("engines", engine)
-        recognizer = build(argument) if argument or needs_argument(engine) else build()
-        return Loaded(name, recognizer, recognizer.card, identity=recognizer.card.notes)
+    if engine in registry.names(ENGINES[task]):
+        build = registry.load(ENGINES[task], engine)
+        model = build(argument) if argument or needs_argument(engine, task) else build()
+        return Loaded(name, model, model.card, identity=model.card.notes)
     if ":" in name and not Path(name).exists():
-        return _load_callable(name)
-    return _load_trained(name, device)
+        return _load_callable(name, ANSWERS[task])
+    return _load_trained(name, device, task)
 
 
-def _load_callable(name: str) -> Loaded:
+def _load_callable(name: str, answers: Answers) -> Loaded:
     from strbench.predict import card_of
 
     module, _, attribute = name.partition(":")
@@ -254,32 +261,41 @@ def _load_callable(name: str) -> Loaded:
             f"{name!r} cannot be imported ({error}).",
             hint="Expected package.module:callable, importable from the current folder.",
         ) from error
+    role = answers.protocol.lower()
     if not callable(build):
         raise StrbenchError(
-            f"{name} is a {type(build).__name__}; expected a callable that returns a recognizer.",
-            hint=f"def {attribute}(): return MyRecognizer()",
+            f"{name} is a {type(build).__name__}; expected a callable that returns a {role}.",
+            hint=f"def {attribute}(): return My{answers.protocol}()",
         )
-    recognizer = build()
-    if isinstance(recognizer, type) or not isinstance(recognizer, Recognizer):
+    model = build()
+    if isinstance(model, type) or not callable(getattr(model, answers.method, None)):
         raise StrbenchError(
-            f"{name} returned a {type(recognizer).__name__} without a method read(images).",
-            hint="See strbench.types.Recognizer.",
+            f"{name} returned a {type(model).__name__} without a method {answers.method}(images).",
+            hint=f"See strbench.types.{answers.protocol}.",
         )
     file = getattr(source, "__file__", None)
     identity = file_sha256(Path(file)) if file else uuid4().hex
-    return Loaded(name, recognizer, card_of(recognizer, name), identity=identity)
+    return Loaded(name, model, card_of(model, name), identity=identity)
 
 
-def _load_trained(name: str, device: str) -> Loaded:
+def _load_trained(name: str, device: str, task: Task) -> Loaded:
+    from strbench.answers import ANSWERS
     from strbench.devices import pick_device
 
     try:
         directory = run_directory(name)
     except StrbenchError as error:
-        known = [*registry.names("engines"), *readers(), *shipped()]
+        known = registry.names(ENGINES[task])
+        if task == "recognition":
+            known = [*known, *readers(), *shipped()]
         hint = "Train one (strbench finetune), or see: strbench list models"
-        raise unknown_name("recognizer", name, known, hint=hint) from error
+        raise unknown_name(ANSWERS[task].protocol.lower(), name, known, hint=hint) from error
     info, method, tensors, weights = load_run(directory)
+    if task != "recognition":
+        raise StrbenchError(
+            f"{info.name} reads words, and {task} is asked for.",
+            hint=f"Engines for it: {', '.join(registry.names(ENGINES[task]))}; or package.module:callable",
+        )
     if method.reader is None:
         raise StrbenchError(
             f"{info.name} is a pretraining run and reads no text.",
@@ -307,27 +323,27 @@ def _load_trained(name: str, device: str) -> Loaded:
     return Loaded(info.name, recognizer, card, weights, (info.record, *info.parents))
 
 
-def at_hand() -> list[str]:
+def at_hand(task: Task = "recognition") -> list[str]:
     """Names that ``resolve`` can load here and now.
 
     Recognizers trained here, the ones that come with strbench, then installed engines.
     """
     engines = (
         name
-        for name in registry.names("engines")
-        if engine_missing(name) is None and not needs_argument(name)
+        for name in registry.names(ENGINES[task])
+        if engine_missing(name, task) is None and not needs_argument(name, task)
     )
-    return [*readers(), *shipped(), *engines]
+    return [*readers(), *shipped(), *engines] if task == "recognition" else list(engines)
 
 
-def needs_argument(engine: str) -> bool:
-    """True for an engine that reads nothing before something follows its colon (``onnx:CARD``)."""
-    parameters = signature(registry.load("engines", engine)).parameters.values()
+def needs_argument(engine: str, task: Task = "recognition") -> bool:
+    """True for an engine that answers nothing before something follows its colon (``onnx:CARD``)."""
+    parameters = signature(registry.load(ENGINES[task], engine)).parameters.values()
     return any(p.default is p.empty and p.kind is not p.KEYWORD_ONLY for p in parameters)
 
 
-def engine_missing(name: str) -> str | None:
+def engine_missing(name: str, task: Task = "recognition") -> str | None:
     """Why an engine cannot be used as it is; None where it can."""
-    build = registry.load("engines", name)
+    build = registry.load(ENGINES[task], name)
     reason: str | None = import_module(build.__module__).is_available()
     return reason

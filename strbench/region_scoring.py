@@ -1,4 +1,4 @@
-"""Found regions -> figures -> a run record: what ``score`` and ``eval`` do for detection and spotting."""
+"""Found regions -> figures -> a run record: what ``score`` does for detection and spotting."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Scored(NamedTuple):
     outcome: Outcome
 
 
-def truth_of_split(split: Split) -> Truth:
-    """The ground truth of a prepared split of photographs, read image by image."""
-    ids = tuple(split.ids)
+def truth_of_split(split: Split, *, limit: int | None = None) -> Truth:
+    """The ground truth of a prepared split of photographs, or of its first ones, read image by image."""
+    ids = tuple(split.ids[:limit])
 
     def regions() -> Iterator[tuple[str, Sequence[Region]]]:
         return ((id_, split.regions(index)) for index, id_ in enumerate(ids))
@@ -257,8 +257,10 @@ def make_score(
     scored: Scored,
     protocol: RegionProtocol,
     truth: Truth,
+    *,
+    path: Path | None = None,
 ) -> Score:
-    """The entry of a run record."""
+    """The entry of a run record; ``path`` is the file that was scored, where it can be kept."""
     outcome = scored.outcome
     spread = intervals(outcome)
     sums = {
@@ -293,6 +295,7 @@ def make_score(
             protocol, truth.name, len(scored.images), truth.fingerprint, truth.labels
         ),
         rendered=truth.rendered,
+        predictions=records.stored(path) if path is not None else None,
         figures=figures,
         counts={
             f"{side} {verdict.name.lower()}": int((values == verdict).sum())

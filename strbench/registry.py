@@ -1,7 +1,8 @@
 """name -> "module:object", imported only when asked for.
 
 Built-in entries are lines in this file; third parties add theirs through the entry-point groups
-``strbench.methods``, ``strbench.models``, ``strbench.engines`` and ``strbench.datasets``.
+``strbench.methods``, ``strbench.models``, ``strbench.engines``, ``strbench.spotters`` and
+``strbench.datasets``.
 Everything that walks the catalogue (help, completion, docs, tests) walks these tables.
 """
 
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 from strbench.errors import StrbenchError, unknown_name
 
-Kind = Literal["methods", "models", "engines", "datasets"]
+Kind = Literal["methods", "models", "engines", "spotters", "datasets"]
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "methods": {  # trained on images without labels, or with some of them
@@ -56,6 +57,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "rapidocr": "strbench.baselines.adapters.rapidocr:build",
         "tesseract": "strbench.baselines.adapters.tesseract:build",
         "onnx": "strbench.baselines.adapters.onnx:build",
+    },
+    "spotters": {  # outside engines that find text in photographs: a callable that returns a Detector
+        "rapidocr": "strbench.baselines.adapters.rapidocr:build_spotter",
     },
     "datasets": {  # SPEC objects: what a source holds and how it is parsed
         "iiit5k": "strbench.datasets.iiit5k:SPEC",

@@ -286,13 +286,13 @@ def _run(
             f"None of the test sets is prepared: {', '.join(step.missing)}.",
             hint=f"strbench data fetch {' '.join(step.missing)}",
         )
-    from strbench import models, scoring
+    from strbench import evaluating, models
 
     say(title)
-    scoring.evaluate(
+    evaluating.evaluate(
         models.resolve(step.run, device=device),
         [find_split(split) for split in unscored(step, records, protocol=protocol)],
-        rule=protocol,
+        protocols=protocol,
         on_batch=on_batch,
     )
     return "finished"

@@ -1,9 +1,8 @@
-"""Predictions -> scores -> a run record: what ``eval`` and ``score`` do, and notebooks too."""
+"""Read words -> figures -> a run record: what ``score`` does, and ``eval`` for recognition."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,7 @@ from numpy.typing import NDArray
 
 from strbench import records
 from strbench.errors import DATA, StrbenchError
-from strbench.home import home
-from strbench.loading import resize_name
 from strbench.metrics.recognition import WordScores, ladder, score_words
-from strbench.models import Loaded
-from strbench.predict import PredictionRun, predict
 from strbench.predictions import Predictions, align
 from strbench.protocols import Protocol, protocol, signature
 from strbench.scores import Accuracy, Data, Score, Similarity
@@ -35,7 +30,7 @@ def score_split(
             protocol drops every sample.
     """
     ids = split.ids[:limit]
-    scores = score_words(_labels(split, limit), align(predictions, ids), rule.policy)
+    scores = score_words(scorable_labels(split, limit), align(predictions, ids), rule.policy)
     if rule.scores_all and scores.n != len(ids):
         raise RuntimeError(f"{rule.name} scored {scores.n} of {len(ids)} samples of {split.name}")
     if scores.n == 0:
@@ -47,7 +42,7 @@ def score_split(
     return scores
 
 
-def _labels(split: Split, limit: int | None) -> list[str]:
+def scorable_labels(split: Split, limit: int | None) -> list[str]:
     """The labels of a split that can be scored."""
     labels = split.labels[:limit]
     unlabelled = [id_ for id_, label in zip(split.ids, labels, strict=False) if label is None]
@@ -108,118 +103,10 @@ def make_score(
         one_minus_ned=Similarity(
             sum=round(scores.similarity_sum, 6), n=scores.n, low=closeness.low, high=closeness.high
         ),
-        ladder=ladder(_labels(split, limit), texts),
+        ladder=ladder(scorable_labels(split, limit), texts),
         predictions=records.stored(path) if path is not None else None,
     )
     return entry, scores
-
-
-def evaluate(
-    loaded: Loaded,
-    splits: Sequence[Split],
-    *,
-    rule: str = "strbench-36",
-    suite: str = "",
-    batch_size: int = 0,
-    limit: int | None = None,
-    records_folder: Path | None = None,
-    on_batch: Callable[[str, int, int], None] | None = None,
-) -> records.Record:
-    """The finished record of one model read and scored on some splits.
-
-    Predictions go to ``<home>/predictions/<model>/``; a run that was cut short continues there.
-
-    Raises:
-        StrbenchError: whatever reading, aligning or scoring raises; the record then says ``error``.
-    """
-    import importlib
-
-    chosen = protocol(rule)
-    environment: dict[str, Any] = {"batch_size": batch_size or "auto"}
-    device = getattr(loaded.recognizer, "device", None)
-    if device is not None:
-        devices = importlib.import_module("strbench.devices")
-        environment |= {
-            "device": devices.device_name(device),
-            "dtype": str(getattr(loaded.recognizer, "dtype", None) or "float32").split(".")[-1],
-        }
-    with records.start(
-        kind="eval",
-        name=loaded.name,
-        records=records_folder,
-        protocol=chosen.name,
-        config={"suite": suite, "resize": resize_name(loaded.card), "notes": loaded.card.notes},
-        data=[_data(split) for split in splits],
-        weights=records.stored(Path(loaded.weights["path"]), sha256=loaded.weights["sha256"])
-        if loaded.weights
-        else None,
-        parents=loaded.parents,
-        limit=limit,
-        environment=environment,
-    ) as record:
-        entries: list[Score] = []
-        failures: dict[str, int] = {}
-        seconds = 0.0
-        read = 0
-        for split in splits:
-            _labels(split, limit)  # before hours of reading
-        for split in splits:
-            run, path = read_split(
-                loaded, split, batch_size=batch_size, limit=limit, on_batch=on_batch
-            )
-            entry, scores = make_score(
-                run.predictions,
-                split,
-                chosen,
-                resize=resize_name(loaded.card),
-                path=path,
-                limit=limit,
-            )
-            entries.append(entry)
-            empty = sum(not text for text in run.predictions.texts)
-            _count(failures, "empty prediction", empty)
-            _count(failures, "dropped by the protocol", scores.n_dropped)
-            seconds += run.seconds
-            read += run.read
-        record.finish(
-            scores=entries,
-            failures=failures,
-            cost={
-                "seconds": round(seconds, 2),
-                "read": read,
-                "images_per_second": round(read / seconds, 1) if seconds else None,
-            },
-        )
-    return record
-
-
-def read_split(
-    loaded: Loaded,
-    split: Split,
-    *,
-    batch_size: int = 0,
-    limit: int | None = None,
-    output: Path | None = None,
-    on_batch: Callable[[str, int, int], None] | None = None,
-) -> tuple[PredictionRun, Path]:
-    """The model's predictions on a split, and the file they are in."""
-    if output is None:
-        stem = f"{split.name.replace('/', '.')}@{split.fingerprint[:8]}"
-        if limit is not None:
-            stem += f".first{limit}"
-        folder = loaded.name.replace("/", "_").replace(":", "_")
-        output = home() / "predictions" / folder / f"{stem}.parquet"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    run = predict(
-        loaded.recognizer,
-        split,
-        output,
-        key=loaded.key,
-        batch_size=batch_size,
-        limit=limit,
-        on_batch=(lambda done, total: on_batch(split.name, done, total)) if on_batch else None,
-    )
-    return run, output
 
 
 def score_file(
@@ -241,7 +128,7 @@ def score_file(
         records=records_folder,
         protocol=chosen.name,
         config={"predictions": path.name},
-        data=[_data(split)],
+        data=[data_of(split)],
     ) as record:
         entry, scores = make_score(predictions, split, chosen, resize=resize, path=path)
         failures: dict[str, int] = {}
@@ -252,7 +139,8 @@ def score_file(
     return record
 
 
-def _data(split: Split) -> Data:
+def data_of(split: Split) -> Data:
+    """A split as a run record names it."""
     return Data(
         split=split.name,
         n=split.n,

@@ -80,12 +80,24 @@ class Recognizer(Protocol):
     def read(self, images: Sequence[np.ndarray]) -> Sequence[Reading | str]: ...
 
 
+@runtime_checkable
+class Detector(Protocol):
+    """Anything that finds text in photographs; a spotter is one whose detections come with a text.
+
+    ``detect`` returns the detections of each image, in order: a sequence of ``Detection``, or of
+    tuples of its first fields. Images are as stored; resizing them is the detector's own affair, and
+    polygons are in pixels of what it was given.
+    """
+
+    def detect(self, images: Sequence[np.ndarray]) -> Sequence[Sequence[Detection]]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """What a reader must know about a method, model or engine to believe its number."""
 
     name: str  # as typed on the command line
-    kind: Literal["pretraining", "recognizer", "engine"]
+    kind: Literal["pretraining", "recognizer", "detector", "engine"]
     title: str
     paper: str = ""  # authors, title, venue, year
     code: str = ""  # official repository and commit, if any

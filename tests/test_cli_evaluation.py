@@ -201,7 +201,7 @@ def test_an_interrupted_read_resumes(run: Run, words: str, reader: str) -> None:
     sys.modules[reader].Interrupted.left = 9
     second = run("predict", f"{reader}:Interrupted", words)
     assert second.code == 0
-    assert "(6 readings, 2 of them now)" in second.last
+    assert "(6 images, 2 of them now)" in second.last
 
 
 def test_an_interrupted_eval_is_a_partial_run(

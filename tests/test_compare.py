@@ -14,9 +14,24 @@ from typer.testing import CliRunner
 from strbench import records, store
 from strbench.errors import DATA, StrbenchError
 from strbench.predictions import Predictions, write_predictions
-from strbench.report.compare import as_json, compare, markdown
+from strbench.report.compare import Paired, as_json, markdown, paired
+from strbench.report.sources import shared
 from strbench.report.table import build
 from strbench.types import Sample
+
+
+def compare(
+    first: str,
+    second: str,
+    *,
+    records: Path,
+    splits: list[str] | None = None,
+    protocol: str | None = None,
+) -> list[Paired]:
+    """As the command does it."""
+    pairs = shared(first, second, records=records, splits=splits, protocol=protocol)
+    return [paired(*pair, protocol=protocol) for pair in pairs]
+
 
 N = 40
 WORDS = [f"word{i}" for i in range(N)]
@@ -140,7 +155,7 @@ def test_markdown_and_json_show_counts_and_as_many_samples_as_asked(home: Path, 
     assert "only second is right (2 of 8)" in text
     assert "| s30 | word30 | ? | WORD30 |" in text
     assert "s32" not in text
-    document = json.loads(as_json(found, limit=3))["comparisons"][0]
+    document = as_json(found, limit=3)[0]
     assert document["first"] == {"name": "first", "correct": 30}
     assert document["gained"]["n"] == 8
     assert [sample["id"] for sample in document["lost"]["samples"]] == ["s00", "s01", "s02"]

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from strbench import registry
 from strbench.baselines.adapters import onnx, rapidocr, tesseract
 from strbench.errors import StrbenchError
-from strbench.types import Card, Reading, Recognizer
+from strbench.types import Card, Detector, Reading, Recognizer
 
 WORDS = ["STREET", "hotel", "2024", "River", "Mountain"]
 
@@ -205,6 +205,47 @@ def test_the_card_names_version_and_file(engine: Any) -> None:
     assert re.search(r"sha256 [0-9a-f]{64}", card.notes)
     assert re.search(r"\d+\.\d+\.\d+", card.notes)
     assert "one crop at a time" in card.notes.lower() or "crops as they are" in card.notes.lower()
+
+
+@pytest.fixture(scope="module")
+def page() -> np.ndarray:
+    """A white photograph with a line of two words and a word below it."""
+    white = np.full((400, 600, 3), 255, np.uint8)
+    for text, (y, x) in {"hotel garden": (60, 40), "school": (250, 300)}.items():
+        word = drawn(text)
+        white[y : y + word.shape[0], x : x + word.shape[1]] = word
+    return white
+
+
+@pytest.mark.parametrize(
+    ("stage", "texts"),
+    [
+        ("all", ["hotelgarden", "school"]),
+        ("words", ["hotel", "garden", "school"]),
+        ("detection", ["", ""]),
+    ],
+)
+def test_rapidocr_finds_what_stands_on_a_page(
+    page: np.ndarray, stage: str, texts: list[str]
+) -> None:
+    if reason := rapidocr.is_available():
+        pytest.skip(reason)
+    spotter = rapidocr.build_spotter(stage, threads=2)
+    assert isinstance(spotter, Detector)
+    assert re.search(r"det_small.onnx sha256 [0-9a-f]{64}", spotter.card.notes)
+    nothing = np.full((80, 90, 3), 128, np.uint8)
+    found, empty = spotter.detect([page, nothing])
+    assert empty == []
+    assert [alnum(one.text or "") for one in found] == texts
+    assert all(one.confidence is not None and 0 <= one.confidence <= 1 for one in found)
+    middles = [np.mean(one.polygon, axis=0) for one in found]
+    assert all(40 < x < 600 and 60 < y < 300 for x, y in middles)
+    assert spotter.detect([page])[0] == found
+
+
+def test_a_stage_that_rapidocr_has_not() -> None:
+    with pytest.raises(StrbenchError, match="expected all, words or detection"):
+        rapidocr.build_spotter("words!")
 
 
 def test_importing_an_adapter_imports_no_engine() -> None:

@@ -39,8 +39,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
 
 def test_a_callable_of_the_user(module: str, home: Path, tmp_path: Path) -> None:
     loaded = models.resolve(f"{module}:build")
-    assert isinstance(loaded.recognizer, Recognizer)
-    assert loaded.recognizer.read([np.zeros((4, 4, 3), np.uint8)]) == ["a"]
+    assert isinstance(loaded.model, Recognizer)
+    assert loaded.model.read([np.zeros((4, 4, 3), np.uint8)]) == ["a"]
     assert (loaded.card.name, loaded.card.resize) == (f"{module}:build", "native")
     assert (loaded.weights, loaded.parents) == (None, ())
     assert models.resolve(f"{module}:build").key == loaded.key
@@ -95,7 +95,7 @@ def test_trained_run_reads_as_its_module_does(home: Path) -> None:
     pixels = torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float() / 255
     with torch.autocast("cpu", enabled=False):
         direct = method.reader(module.eval(), config)(pixels)
-    recognizer = loaded.recognizer
+    recognizer = loaded.model
     recognizer.dtype = None  # type: ignore[attr-defined]
     assert recognizer.read(list(images)) == [Reading(*reading) for reading in direct]
     assert models.resolve(str(weights.parent), device="cpu").key == loaded.key
@@ -107,8 +107,8 @@ def test_trained_run_reads_as_its_module_does(home: Path) -> None:
     assert (out / models.WEIGHTS).stat().st_size < 0.6 * weights.stat().st_size
     given = models.resolve(str(out), device="cpu")
     assert given.parents == loaded.parents
-    given.recognizer.dtype = None  # type: ignore[attr-defined]
-    for ours, theirs in zip(given.recognizer.read(list(images)), direct, strict=True):
+    given.model.dtype = None  # type: ignore[attr-defined]
+    for ours, theirs in zip(given.model.read(list(images)), direct, strict=True):
         assert ours[1] == pytest.approx(theirs[1], abs=0.01)
     with pytest.raises(StrbenchError, match="holds a run already"):
         models.export_run("vit-ctc-micro.smoke", out)

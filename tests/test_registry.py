@@ -86,9 +86,11 @@ def test_every_recipe_builds(kind: Kind, name: str) -> None:
         assert callable(method.views(config))
 
 
-@pytest.mark.parametrize("name", BUILT_IN["engines"])
-def test_engines_build_and_say_whether_they_can(name: str) -> None:
-    build = registry.load("engines", name)
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in ("engines", "spotters") for name in BUILT_IN[kind]]
+)
+def test_engines_build_and_say_whether_they_can(kind: registry.Kind, name: str) -> None:
+    build = registry.load(kind, name)
     assert callable(build)
     assert build.__doc__
     reason = import_module(build.__module__).is_available()

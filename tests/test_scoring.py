@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from test_train import SETTINGS, plan_of, words
 
-from strbench import models, records, runs, scoring
+from strbench import evaluating, models, records, runs, scoring
 from strbench.errors import DATA, StrbenchError
 from strbench.predict import card_of
 from strbench.predictions import Predictions, write_predictions
@@ -58,7 +58,7 @@ def loaded(texts: Sequence[str]) -> models.Loaded:
 def test_every_sample_is_scored(tmp_path: Path, home: Path) -> None:
     labels = ["Door", "&", "x" * 60, "naïve", "door"]
     split = split_with(tmp_path / "s", labels)
-    record = scoring.evaluate(loaded(["door!", "", "", "naive", ""]), [split])
+    record = evaluating.evaluate(loaded(["door!", "", "", "naive", ""]), [split])
     (score,) = record.scores
     assert score.n == split.n == 5
     assert score.word_accuracy is not None
@@ -75,18 +75,20 @@ def test_unlabelled_split_is_refused_before_it_is_read(tmp_path: Path, home: Pat
     with pytest.raises(
         StrbenchError, match=r"2 samples have no label, for example 1.png"
     ) as caught:
-        scoring.evaluate(model, [split])
+        evaluating.evaluate(model, [split])
     assert caught.value.exit_code == DATA
-    assert model.recognizer.seen == 0  # type: ignore[attr-defined]
+    assert model.model.seen == 0  # type: ignore[attr-defined]
     assert [r.status for r in records.load_all(home / "records")] == ["error"]
     with pytest.raises(StrbenchError, match="have no label"):
         scoring.make_score(answers(split, "abc"), split, RULE)
-    assert scoring.evaluate(loaded("a"), [split], limit=1).scores[0].n == 1
+    assert evaluating.evaluate(loaded("a"), [split], limit=1).scores[0].n == 1
 
 
 def test_policy_that_drops_samples(tmp_path: Path, home: Path) -> None:
     split = split_with(tmp_path / "s", ["door", "a&b", "exit", "x" * 30])
-    record = scoring.evaluate(loaded(["door", "a&b", "exlt", "x"]), [split], rule="clovaai-36")
+    record = evaluating.evaluate(
+        loaded(["door", "a&b", "exlt", "x"]), [split], protocols="clovaai-36"
+    )
     (score,) = record.scores
     assert score.n == 2
     assert score.word_accuracy == Accuracy(
@@ -142,10 +144,10 @@ def test_clusters_count_where_every_sample_has_one(tmp_path: Path) -> None:
 
 def test_limited_run_says_so(tmp_path: Path, home: Path) -> None:
     split = split_with(tmp_path / "s", ["a", "b", "c"])
-    record = scoring.evaluate(loaded("ab"), [split], limit=2)
+    record = evaluating.evaluate(loaded("ab"), [split], limit=2)
     assert records.load(record.path).limit == 2
     assert record.scores[0].n == 2
-    whole = scoring.evaluate(loaded("abc"), [split])
+    whole = evaluating.evaluate(loaded("abc"), [split])
     assert whole.scores[0].predictions != record.scores[0].predictions
 
 
@@ -177,7 +179,7 @@ def test_evaluation_knows_its_whole_descent(home: Path) -> None:
     )  # fmt: skip
     pretrained, finetuned = records.load_all(home / "records")
     model = models.resolve("vit-ctc-micro.smoke+dig", device="cpu")
-    record = scoring.evaluate(model, [find_split("mine/train")])
+    record = evaluating.evaluate(model, [find_split("mine/train")])
     assert record.parents == [finetuned.run_id, pretrained.run_id]
     assert record.weights == finetuned.weights
     assert record.scores[0].n == 20

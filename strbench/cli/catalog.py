@@ -15,6 +15,7 @@ from strbench.errors import StrbenchError, unknown_name
 
 if TYPE_CHECKING:
     from strbench.datasets import Spec, SplitSpec
+    from strbench.types import Task
 
 _MANY = 5  # splits of a dataset that its row names
 _WIDE = 60  # characters of names that a line of the overview shows
@@ -105,12 +106,24 @@ def _cards(kind: registry.Kind) -> list[dict[str, Any]]:
 
 
 def _engines() -> list[dict[str, Any]]:
-    from strbench.models import engine_missing
+    from strbench.models import ENGINES, engine_missing
 
+    known = dict.fromkeys(name for kind in ENGINES.values() for name in registry.names(kind))
     return [
-        {"name": name, "usable": engine_missing(name) or "yes"}
-        for name in registry.names("engines")
+        {
+            "name": name,
+            **{
+                what: (engine_missing(name, task) or "yes")
+                if name in registry.names(ENGINES[task])
+                else "no"
+                for what, task in _ENGINE_TASKS.items()
+            },
+        }
+        for name in known
     ]
+
+
+_ENGINE_TASKS: dict[str, Task] = {"reads words": "recognition", "finds text": "detection"}
 
 
 def _datasets() -> list[dict[str, Any]]:

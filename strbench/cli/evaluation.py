@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from strbench import registry
 from strbench.cli.breakdown import By, breakdown, print_breakdown
 from strbench.cli.console import Progress, print_json, print_table, say
 from strbench.cli.help import COMMON, DATA, OUTPUT
@@ -23,25 +24,24 @@ from strbench.cli.options import (
     Offline,
     Protocol,
     RecordFolder,
-    protocol_names,
-    recognizer_names,
+    model_names,
     split_names,
     suite_names,
 )
-from strbench.cli.splits import Consent, bring, named_splits
+from strbench.cli.regions import show_regions
+from strbench.cli.splits import Consent, bring, named_splits, named_task
 from strbench.errors import PARTIAL, StrbenchError
 
 if TYPE_CHECKING:
     from strbench.records import Record
-
-DEFAULT = "strbench-36"
+    from strbench.types import Task
 
 
 def predict(
     model: Annotated[
         str,
         typer.Argument(
-            help="A run, an engine, or package.module:callable.", autocompletion=recognizer_names
+            help="A run, an engine, or package.module:callable.", autocompletion=model_names
         ),
     ],
     split: Annotated[
@@ -67,27 +67,36 @@ def predict(
 ) -> None:
     """Read every image of a split and write the readings; resumes where it was cut short.
 
+    On photographs the model finds text, and what it found is written.
+
     strbench predict rapidocr cute80/test
 
     strbench predict vit-ctc-micro.smoke+dig svt/test -o out.jsonl
     """
-    from strbench import scoring
+    from strbench.answers import ANSWERS
+    from strbench.evaluating import predict_split
     from strbench.models import resolve
-    from strbench.prediction_files import READERS
 
-    if output is not None and output.suffix.lower() not in READERS:
+    task = named_task(split)
+    if task not in ANSWERS:
         raise StrbenchError(
-            f"--output {output}: expected a name that ends in {', '.join(READERS)}.",
-            hint=f"strbench predict {model} {split} -o {output.with_suffix('.jsonl')}",
+            f"{split} is a split of {task}, and predict knows {' and '.join(ANSWERS)}.",
+            hint="See: strbench list splits",
+        )
+    suffixes = ANSWERS[task].suffixes
+    if output is not None and output.suffix.lower() not in suffixes:
+        raise StrbenchError(
+            f"--output {output}: expected a name that ends in {', '.join(suffixes)}.",
+            hint=f"strbench predict {model} {split} -o {output.with_suffix(next(iter(suffixes)))}",
         )
     size = _batch_size(batch_size)
-    loaded = resolve(model, device=device)
+    loaded = resolve(model, task=task, device=device)
     if dry_run:
         print_json({"model": loaded.name, "split": split, "limit": limit})
         return
-    (opened,) = bring([split], Consent(accept_licence, offline))
+    (opened,) = bring([split], Consent(accept_licence, offline), task=task)
     with _resumable():
-        run, path = scoring.read_split(
+        run, path = predict_split(
             loaded,
             opened,
             batch_size=size,
@@ -95,10 +104,9 @@ def predict(
             output=output,
             on_batch=_progress(loaded.name),
         )
-    n = len(run.predictions.ids)
     if as_json:
-        print_json({"path": str(path), "n": n, "read": run.read})
-    say(f"wrote {path} ({n} readings, {run.read} of them now)")
+        print_json({"path": str(path), "n": run.n, "read": run.read})
+    say(f"wrote {path} ({run.n} images, {run.read} of them now)")
 
 
 def evaluate(
@@ -110,7 +118,7 @@ def evaluate(
             metavar="NAME",
             help="A run, an engine, or package.module:callable; repeatable. Without it: every "
             "model at hand.",
-            autocompletion=recognizer_names,
+            autocompletion=model_names,
             rich_help_panel=COMMON,
         ),
     ] = None,
@@ -149,7 +157,7 @@ def evaluate(
             rich_help_panel=DATA,
         ),
     ] = None,
-    protocol: Protocol = DEFAULT,
+    protocol: Protocol = None,
     limit: Limit = None,
     accept_licence: AcceptLicence = False,
     offline: Offline = False,
@@ -162,23 +170,20 @@ def evaluate(
 ) -> None:
     """Read and score test sets with one or more models, and write a run record for each.
 
-    strbench eval --suite rendered
+    The suites detection and spotting hold photographs: there the models find text.
 
     strbench eval -m rapidocr -m mypackage.models:build --suite regular
-    """
-    from strbench import models, scoring
-    from strbench.protocols import PROTOCOLS
-    from strbench.protocols import protocol as find_protocol
 
-    if protocol in protocol_names("") and protocol not in PROTOCOLS:
-        raise StrbenchError(
-            f"{protocol} is a protocol of found regions, and eval reads words.",
-            hint=f"strbench score submit.zip gt.zip --protocol {protocol}",
-        )
-    rule = find_protocol(protocol)
+    strbench eval -m rapidocr:words --suite detection
+    """
+    from strbench import evaluating, models
+
     size = _batch_size(batch_size)
     consent = Consent(accept_licence, offline)
     title, names = named_splits(suite, data, stand_in=stand_in)
+    task = named_task(names[0])
+    if protocol is not None:
+        evaluating.check_protocol(protocol, task)
     if predictions is not None:
         from strbench.cli.scoring import score
 
@@ -194,21 +199,34 @@ def evaluate(
             as_json=as_json,
         )
         return
-    chosen = list(dict.fromkeys(model or _at_hand()))
+    if by and task != "recognition":
+        raise StrbenchError(
+            f"--by {by} counts words, and these are photographs.",
+            hint="Leave it out; for a row an image: strbench score --per-image FILE",
+        )
+    chosen = list(dict.fromkeys(model or _at_hand(task)))
     if not model:
         say(f"models at hand: {', '.join(chosen)}")
+    of_suite = registry.table("suites")[title].protocols if title else {}
+    rules = {
+        name: protocol or of_suite.get(name) or evaluating.default_protocol(name, task)
+        for name in names
+    }
     if dry_run:
-        print_json({"models": chosen, "splits": names, "protocol": rule.name, "limit": limit})
+        distinct = list(dict.fromkeys(rules.values()))
+        shown = distinct[0] if len(distinct) == 1 else rules
+        print_json({"models": chosen, "splits": names, "protocol": shown, "limit": limit})
         return
-    loaded = [models.resolve(name, device=device) for name in chosen]  # a bad name stops all
-    splits = bring(names, consent, suite=suite)
+    loaded = [models.resolve(name, task=task, device=device) for name in chosen]
+    # a bad name has stopped all by now
+    splits = bring(names, consent, suite=suite, task=None)
     finished: list[Record] = []
     with _resumable():
         for one in loaded:
-            record = scoring.evaluate(
+            record = evaluating.evaluate(
                 one,
                 splits,
-                rule=rule.name,
+                protocols=rules,
                 suite=title,
                 batch_size=size,
                 limit=limit,
@@ -217,6 +235,9 @@ def evaluate(
             )
             say(f"wrote {record.path}")
             finished.append(record)
+    if task != "recognition":
+        show_regions(finished, as_json=as_json)
+        return
     rows = [row for record in finished for row in breakdown(record, splits, by)] if by else []
     show_records(finished, by, rows, as_json=as_json)
 
@@ -246,15 +267,15 @@ def _exclude_model(model: list[str] | None, limit: int | None, names: list[str])
         )
 
 
-def _at_hand() -> list[str]:
-    """Trained recognizers, and the engines that read without a file of the user's.
+def _at_hand(task: Task) -> list[str]:
+    """Trained models for a task, and the engines that need no file of the user's.
 
     Raises:
         StrbenchError: there is none.
     """
     from strbench import models
 
-    names = models.at_hand()
+    names = models.at_hand(task)
     if not names:
         raise StrbenchError(
             "No model is at hand: nothing was trained and no engine is installed.",

@@ -26,12 +26,12 @@ def protocol_names(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def recognizer_names(incomplete: str) -> list[str]:
-    """Completions of a trained recognizer or an engine."""
+def model_names(incomplete: str) -> list[str]:
+    """Completions of a trained model or an engine."""
     from strbench.models import readers, shipped
 
-    known = [*readers(), *shipped(), *registry.names("engines")]
-    return [name for name in known if name.startswith(incomplete)]
+    known = [*readers(), *shipped(), *registry.names("engines"), *registry.names("spotters")]
+    return [name for name in dict.fromkeys(known) if name.startswith(incomplete)]
 
 
 def split_names(incomplete: str) -> list[str]:
@@ -74,10 +74,11 @@ Offline = Annotated[
     ),
 ]
 Protocol = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="NAME",
-        help="How texts, or regions, are compared; see `strbench list protocols`.",
+        help="How texts, or regions, are compared; see `strbench list protocols`. Default: "
+        "strbench-36 for words, each set's own rule for photographs.",
         autocompletion=protocol_names,
         rich_help_panel=COMMON,
     ),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from strbench.cli.console import print_json, print_table, say
 from strbench.cli.splits import Consent
@@ -60,7 +61,7 @@ def score_regions(
         lexicon=lexicon,
         records_folder=records,
     )
-    _show(record, as_json=as_json)
+    show_regions([record], as_json=as_json)
     if against is not None:
         other, _ = score_results(against, true, chosen, format=format, lexicon=lexicon)
         found = paired_difference(scored.outcome, other.outcome)
@@ -98,38 +99,53 @@ def _truth(name: str, format: str, consent: Consent) -> Truth:
     return truth_of_split(split)
 
 
-def _show(record: Record, *, as_json: bool) -> None:
-    (score,) = record.scores
+def show_regions(finished: Sequence[Record], *, as_json: bool) -> None:
+    """The figures on stdout: a table a protocol, what became of the regions, and the signatures.
+
+    With ``as_json`` one document: the record, or a list of them where there are several.
+    """
     if as_json:
-        print_json(record.to_json())
+        documents = [record.to_json() for record in finished]
+        print_json(documents[0] if len(documents) == 1 else documents)
         return
-    row: dict[str, Any] = {"model": record.name, "images": score.n}
-    for metric in _SHOWN:
-        if metric in score.figures:
-            row[metric] = _percent(score.figures[metric])
-    counts = score.counts
-    rows = [
-        {
-            "regions": side,
-            **{
-                verdict: counts[f"{side} {key}"]
-                for key, verdict in (
+    pairs = [(record, score) for record in finished for score in record.scores]
+    for protocol in dict.fromkeys(score.protocol for _, score in pairs):
+        rows = [
+            {
+                "model": record.name,
+                "split": score.split + (" (rendered)" if score.rendered else ""),
+                "images": score.n,
+                **{
+                    metric: _percent(score.figures[metric])
+                    for metric in _SHOWN
+                    if metric in score.figures
+                },
+            }
+            for record, score in pairs
+            if score.protocol == protocol
+        ]
+        print_table(rows, title=f"scores, protocol {protocol}")
+    for record, score in pairs:
+        if len(pairs) > 1:
+            print(f"{record.name} on {score.split}")
+        for side in ("truth", "found"):
+            parts = (
+                f"{score.counts[f'{side} {key}']} {shown}"
+                for key, shown in (
                     ("matched", "matched"),
                     ("missed", "missed" if side == "truth" else "false"),
                     ("split", "split"),
                     ("merged", "merged"),
                     ("ignored", "don't care"),
                 )
-            },
-        }
-        for side in ("truth", "found")
-    ]
-    print_table([row], title=f"{score.split}, protocol {score.protocol}")
-    for line in rows:
-        print(", ".join(f"{key} {value}" for key, value in line.items()))
-    print(f"\n{score.signature}")
-    for reason, count in record.failures.items():
-        say(f"{count} x {reason}")
+            )
+            print(f"regions {side}: {', '.join(parts)}")
+    print()
+    for signature in dict.fromkeys(score.signature for _, score in pairs):
+        print(signature)
+    for record in finished:
+        for reason, count in record.failures.items():
+            say(f"{record.name}: {count} x {reason}")
 
 
 def _percent(figure: Figure) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strbench.cli.console import say
+from strbench.cli.console import print_json, say
 from strbench.cli.help import COMMON, DATA, OUTPUT
 from strbench.cli.options import Json, suite_names
 from strbench.errors import StrbenchError
+
+if TYPE_CHECKING:
+    pass
 
 Records = Annotated[
     Path | None,
@@ -180,16 +183,38 @@ def compare(
 ) -> None:
     """Paired difference of two models on the same samples, and the samples that flipped.
 
+    Detectors and spotters: the difference of F, and the photographs on which they differ most.
+
     strbench compare rapidocr vit-ctc-micro.smoke
 
     strbench compare mine.jsonl theirs.jsonl --data svt/test
     """
+    from strbench.cli.splits import named_task
     from strbench.home import home
-    from strbench.report import compare as paired
+    from strbench.report import compare as words
+    from strbench.report import compare_regions as regions
+    from strbench.report.sources import shared
 
     folder = records if records is not None else home() / "records"
-    found = paired.compare(first, second, records=folder, splits=split, protocol=protocol)
+    pairs = shared(first, second, records=folder, splits=split, protocol=protocol)
+    tasks = [named_task(one.split) for one, _ in pairs]
+    seen = [
+        regions.paired(*pair, protocol=protocol)
+        for pair, task in zip(pairs, tasks, strict=True)
+        if task == "detection"
+    ]
+    read = [
+        words.paired(*pair, protocol=protocol)
+        for pair, task in zip(pairs, tasks, strict=True)
+        if task != "detection"
+    ]
     if as_json:
-        sys.stdout.write(paired.as_json(found, limit=limit_samples))
-    else:
-        sys.stdout.write(paired.markdown(found, limit=limit_samples))
+        rows = [
+            *words.as_json(read, limit=limit_samples),
+            *regions.as_json(seen, limit=limit_samples),
+        ]
+        print_json({"comparisons": rows})
+        return
+    parts = [words.markdown(read, limit=limit_samples)] if read else []
+    parts += [regions.markdown(seen, limit=limit_samples)] if seen else []
+    sys.stdout.write("\n".join(parts))

@@ -9,7 +9,7 @@ import typer
 
 from strbench.cli.breakdown import breakdown
 from strbench.cli.console import say
-from strbench.cli.evaluation import DEFAULT, show_records
+from strbench.cli.evaluation import show_records
 from strbench.cli.help import COMMON, DATA, OUTPUT
 from strbench.cli.options import (
     AcceptLicence,
@@ -20,7 +20,7 @@ from strbench.cli.options import (
     RecordFolder,
     split_names,
 )
-from strbench.cli.splits import Consent, bring
+from strbench.cli.splits import Consent, bring, chosen_protocol
 from strbench.errors import DATA as DATA_ERROR
 from strbench.errors import StrbenchError
 
@@ -41,7 +41,7 @@ def score(
             autocompletion=split_names,
         ),
     ] = None,
-    protocol: Protocol = DEFAULT,
+    protocol: Protocol = None,
     signature: Annotated[
         str | None,
         typer.Option(
@@ -119,15 +119,17 @@ def score(
     from strbench import scoring
     from strbench.cli.regions import score_regions
     from strbench.predictions import read_predictions
-    from strbench.protocols import parse_signature
+    from strbench.protocols import DEFAULT_PROTOCOL, parse_signature
     from strbench.protocols import protocol as find_protocol
     from strbench.region_protocols import REGION_PROTOCOLS
 
+    if signature is None:
+        protocol = chosen_protocol(protocol, data)
     if protocol in REGION_PROTOCOLS:
         score_regions(
             predictions,
             data,
-            protocol,
+            protocol or "",
             format=format,
             truth_format=truth_format,
             lexicon=lexicon,
@@ -152,7 +154,7 @@ def score(
             "The split that these predictions were made on must be named.",
             hint=f"strbench score {predictions} cute80/test",
         )
-    rule = find_protocol(protocol)
+    rule = find_protocol(protocol or DEFAULT_PROTOCOL)
     texts = read_predictions(predictions)
     (split,) = bring([data], Consent(accept_licence, offline))
     if parsed is not None and not split.fingerprint.startswith(parsed.fingerprint):

@@ -17,7 +17,7 @@ from strbench.cli.options import Json
 from strbench.errors import StrbenchError, unknown_name
 
 if TYPE_CHECKING:
-    from strbench.types import Card
+    from strbench.types import Card, Task
 
 
 @dataclass(frozen=True)
@@ -149,13 +149,14 @@ def _short(value: Any) -> str:
 
 
 def _engine(name: str) -> Page:
-    from strbench.models import engine_missing, needs_argument, resolve
+    from strbench.models import ENGINES, engine_missing, needs_argument, resolve
 
-    reason = engine_missing(name)
-    if reason is None and not needs_argument(name):
-        card = resolve(name).card
+    task: Task = next(t for t, kind in ENGINES.items() if name in registry.names(kind))
+    reason = engine_missing(name, task)
+    if reason is None and not needs_argument(name, task):
+        card = resolve(name, task=task).card
         return Page(asdict(card), lambda: _print_card(card))
-    module = import_module(registry.load("engines", name).__module__)
+    module = import_module(registry.load(ENGINES[task], name).__module__)
     about = inspect.cleandoc(module.__doc__ or "")
     document = {"name": name, "usable": reason or "yes", "about": about}
     return Page(document, lambda: print(f"{name}: {reason or 'usable'}\n\n{about}"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from strbench import registry
 from strbench.cli.console import say
@@ -27,7 +28,7 @@ def named_splits(
 ) -> tuple[str, list[str]]:
     """The suite's name for the record ("" without one) and the splits, each once.
 
-    Without --suite and --data: every test split that is prepared here.
+    Without --suite and --data: every test split of words that is prepared here.
 
     Raises:
         StrbenchError: no such suite, a suite without a stand-in, or nothing was named and nothing is
@@ -42,7 +43,7 @@ def named_splits(
     if suite is None and not data:
         from strbench.store import prepared_splits
 
-        tests = {split for entry in suites.values() for split in entry.splits}
+        tests = {s for entry in suites.values() if entry.of_words for s in entry.splits}
         prepared = [name for name in prepared_splits() if name in tests]
         if not prepared:
             raise StrbenchError(
@@ -67,16 +68,48 @@ def named_splits(
     return suite or "", list(dict.fromkeys([*names, *(data or [])]))
 
 
+def named_task(name: str) -> Task:
+    """The task of a split by its name, prepared or not; ``recognition`` where nothing tells."""
+    from strbench.datasets import resolve
+    from strbench.store import find_split, prepared_splits
+
+    if name in prepared_splits():
+        return cast(Task, find_split(name).manifest.task)
+    spec = resolve(name).spec
+    return spec.task if spec is not None else "recognition"
+
+
+def chosen_protocol(named: str | None, data: str | None) -> str:
+    """The protocol that was named, else the one that goes with the split's task.
+
+    Raises:
+        StrbenchError: none was named, and ``data`` is a file, or a split without one of its own.
+    """
+    from strbench.evaluating import default_protocol
+
+    if named is not None:
+        return named
+    if data is not None and Path(data).exists():
+        raise StrbenchError(
+            f"{data} is a ground truth of regions, and no protocol was named.",
+            hint="Name one: --protocol ic15-iou   (see: strbench list protocols)",
+        )
+    return default_protocol(data or "", named_task(data) if data else "recognition")
+
+
 def bring(
     names: Sequence[str],
     consent: Consent,
     *,
     suite: str | None = None,
-    task: Task = "recognition",
+    task: Task | None = "recognition",
 ) -> list[Split]:
     """The splits, each opened where it is prepared and otherwise fetched or drawn first.
 
     On a terminal the licence of a set is put to the user; elsewhere ``consent`` decides.
+
+    Args:
+        task: of all of them; None lets any pass.
 
     Raises:
         StrbenchError: some cannot be had; the hint names the files to bring, from where and to which
@@ -93,7 +126,7 @@ def bring(
         split_directory(name)  # a misspelt name stops the command before the first download
     targets = {name: resolve(name) for name in missing}
     for name, target in targets.items():
-        if target.spec is not None:
+        if target.spec is not None and task is not None:
             check_task(name, target.spec.task, task)
     ask = ask_on_terminal if sys.stdin.isatty() and sys.stderr.isatty() else None
     failures: dict[str, StrbenchError] = {}

@@ -11,7 +11,7 @@ import typer
 from strbench.cli.console import say
 from strbench.cli.help import COMMON, DATA, OUTPUT
 from strbench.cli.options import AcceptLicence, Offline, Protocol, split_names
-from strbench.cli.splits import Consent, bring
+from strbench.cli.splits import Consent, bring, chosen_protocol
 from strbench.errors import StrbenchError
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def view(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Predictions of words, one file or several, or names of models that read the split; "
-            "or found regions.",
+            help="Predictions of words, one file or several, or found regions; or names of models that "
+            "were evaluated on the split.",
         ),
     ],
     truth: Annotated[
@@ -54,12 +54,12 @@ def view(
             rich_help_panel=DATA,
         ),
     ] = None,
-    protocol: Protocol = "strbench-36",
+    protocol: Protocol = None,
     format: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Format of found regions; default: the protocol's.",
+            help="Format of found regions; default: the protocol's, of a single file what it looks like.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -74,12 +74,13 @@ def view(
 
     strbench view rapidocr tesseract --data cute80/test -o page
 
-    strbench view submit.zip --data ic15_det/test --protocol ic15-iou -o page
+    strbench view submit.zip --data ic15_det/test -o page
     """
     from strbench.region_protocols import REGION_PROTOCOLS
     from strbench.view import write_page
 
     consent = Consent(accept_licence, offline)
+    protocol = chosen_protocol(protocol, truth)
     if protocol in REGION_PROTOCOLS:
         if len(results) != 1:
             raise StrbenchError(
@@ -123,9 +124,11 @@ def _regions(
         (split,) = bring([truth], consent, task="detection")
         regions = {id_: list(split.regions(i)) for i, id_ in enumerate(split.ids)}
         pictures = _of_split(split)
+        results = _file(results, split)
+    is_single = results.is_file() and results.suffix.lower() != ".zip"
     found = read_found(
         results,
-        format or rule.files,
+        format or (None if is_single else rule.files),
         confidences=rule.confidences,
         transcriptions=rule.texts,
     )

@@ -1,63 +1,23 @@
-"""Two models on the same samples: paired difference, exact test, and the samples that flipped."""
+"""Two recognizers on the same words: paired difference, exact test, and the samples that flipped."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strbench.errors import DATA, StrbenchError, unknown_name
-from strbench.files import file_sha256
+from strbench.errors import DATA, StrbenchError
 from strbench.metrics.recognition import score_words
 from strbench.predictions import align, read_predictions
 from strbench.protocols import DEFAULT_PROTOCOL
 from strbench.protocols import protocol as find_protocol
-from strbench.provenance import expand
-from strbench.records import Record, load, load_all
-from strbench.report.frame import Entry, select
+from strbench.report.sources import Source, file_of, one_protocol, opened
+from strbench.splits import check_task
 from strbench.stats import mcnemar, paired_difference
-from strbench.store import Split, find_split
-
-_SUFFIXES = (".parquet", ".jsonl", ".csv", ".tsv", ".txt")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The predictions of one model on one split; what a record knows of them is checked."""
-
-    name: str
-    split: str
-    path: Path
-    sha256: str = ""  # of the prediction file; "" for a bare file
-    fingerprint: str = ""  # of the split that was read; "" for a bare file
-    protocol: str = ""
-
-    @classmethod
-    def of(cls, entry: Entry) -> Source:
-        """The predictions behind a score of a record.
-
-        Raises:
-            StrbenchError: the record names no prediction file.
-        """
-        file = entry.score.predictions
-        if file is None:
-            raise StrbenchError(
-                f"{entry.record.path} names no prediction file for {entry.score.split}.",
-                hint=f"Run it again: strbench eval --model {entry.model}",
-                exit_code=DATA,
-            )
-        return cls(
-            name=entry.model,
-            split=entry.score.split,
-            path=expand(file.path),
-            sha256=file.sha256,
-            fingerprint=entry.score.fingerprint,
-            protocol=entry.score.protocol,
-        )
+from strbench.store import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,90 +48,6 @@ class Paired:
     lost: tuple[Flip, ...]  # only the first is right
 
 
-def compare(
-    first: str,
-    second: str,
-    *,
-    records: Path,
-    splits: Sequence[str] | None = None,
-    protocol: str | None = None,
-) -> list[Paired]:
-    """The comparison on every split that both have.
-
-    Args:
-        first, second: a record's path, the start of a run id, a model's name (its newest run of
-            each split), or a prediction file.
-        records: the folder in which run ids and names are looked up.
-        splits: only these; needed where both are prediction files, which do not say their split.
-        protocol: the protocol to score under; that of the records where not given.
-
-    Raises:
-        StrbenchError: a name is unknown, a file is not what its record says, or nothing is shared.
-    """
-    sides = [_sources(text, records, protocol) for text in (first, second)]
-    for i, side in enumerate(sides):
-        if isinstance(side, Path):
-            other = sides[1 - i]
-            shared = splits or ([] if isinstance(other, Path) else list(other))
-            sides[i] = {split: Source(side.name, split, side) for split in shared}
-    left, right = ({} if isinstance(side, Path) else side for side in sides)
-    shared = [split for split in left if split in right and (not splits or split in splits)]
-    if not shared:
-        raise StrbenchError(
-            f"{first} and {second} share no split"
-            + (f" among {', '.join(splits)}." if splits else "."),
-            hint="Name the split of prediction files: --data svt/test",
-        )
-    return [paired(left[split], right[split], protocol=protocol) for split in shared]
-
-
-def _sources(text: str, folder: Path, protocol: str | None) -> dict[str, Source] | Path:
-    """Split -> source of what the user named, or the path of a bare prediction file."""
-    path = Path(text).expanduser()
-    if path.suffix in _SUFFIXES:
-        if not path.is_file():
-            raise StrbenchError(f"There is no prediction file {path}.", hint="Check the path.")
-        return path
-    if path.suffix == ".json":
-        return _of_records([load(path)], protocol)
-    runs = load_all(folder)
-    named = [run for run in runs if run.name == text]
-    if named:
-        return _of_records(named, protocol)
-    if len(text) >= 4:  # a shorter start of a run id is too likely to be a mistyped name
-        named = [run for run in runs if run.run_id.startswith(text)]
-        if len({run.run_id for run in named}) > 1:
-            raise StrbenchError(
-                f"{len({run.run_id for run in named})} run ids start with {text!r}.",
-                hint="Type more of the run id; see: strbench report --json",
-            )
-        if named:
-            return _of_records(named, protocol)
-    raise unknown_name(
-        "model or run", text, {run.name for run in runs} or {"none"}, hint="See: strbench report"
-    )
-
-
-def _of_records(runs: list[Record], protocol: str | None) -> dict[str, Source]:
-    found = select(runs)
-    entries = found.entries
-    if not entries:
-        reason = found.omissions[0].reason if found.omissions else "without scores"
-        raise StrbenchError(
-            f"No run of {runs[0].name} can be compared: {reason}.",
-            hint=f"strbench eval --model {runs[0].name}",
-        )
-    # Any protocol will do, the texts are scored again; the wanted one comes first.
-    entries = sorted(entries, key=lambda entry: entry.score.protocol != (protocol or ""))
-    sources: dict[str, Source] = {}
-    for entry in entries:
-        if entry.score.predictions is not None:
-            sources.setdefault(entry.score.split, Source.of(entry))
-    if not sources:
-        Source.of(entries[0])  # says which file is missing
-    return sources
-
-
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """What several models read on the samples of one split, in its order."""
@@ -192,22 +68,9 @@ def outcomes(sources: Sequence[Source], *, protocol: str | None = None) -> Outco
         StrbenchError: they read different versions of the split, a prediction file is gone or has
             changed since its record was written, or the protocols differ and none is named.
     """
-    split = find_split(sources[0].split, task="recognition")
-    for source in sources:
-        if source.fingerprint not in ("", split.fingerprint):
-            raise StrbenchError(
-                f"{source.name} was measured on {split.name}@{source.fingerprint[:8]}, "
-                f"here it is @{split.fingerprint[:8]}.",
-                hint=f"Measure it again: strbench eval --model {source.name}",
-                exit_code=DATA,
-            )
-    named = sorted({source.protocol for source in sources if source.protocol})
-    if protocol is None and len(named) > 1:
-        raise StrbenchError(
-            f"{' and '.join(s.name for s in sources)} were scored under {' and '.join(named)}.",
-            hint=f"Choose one: --protocol {named[0]}",
-        )
-    rule = find_protocol(protocol or (named[0] if named else DEFAULT_PROTOCOL))
+    split = opened(sources)
+    check_task(split.name, split.manifest.task, "recognition")
+    rule = find_protocol(one_protocol(sources, protocol) or DEFAULT_PROTOCOL)
     labels = _labels(split)
     texts = [_texts(source, split) for source in sources]
     scores = [score_words(labels, side, rule.policy) for side in texts]
@@ -267,22 +130,7 @@ def _labels(split: Split) -> list[str]:
 
 def _texts(source: Source, split: Split) -> list[str]:
     """The texts in the order of the split, from a file that is what its record says."""
-    if not source.path.is_file():
-        raise StrbenchError(
-            f"The prediction file {source.path} of {source.name} on {source.split} is gone.",
-            hint=f"Make it again: strbench eval --model {source.name}",
-            exit_code=DATA,
-        )
-    if source.sha256:
-        found = file_sha256(source.path)
-        if found != source.sha256:
-            raise StrbenchError(
-                f"{source.path} has changed since its record was written: expected SHA-256 "
-                f"{source.sha256[:12]}, found {found[:12]}.",
-                hint=f"Make it again: strbench eval --model {source.name}",
-                exit_code=DATA,
-            )
-    return align(read_predictions(source.path), split.ids)
+    return align(read_predictions(file_of(source)), split.ids)
 
 
 def markdown(found: Sequence[Paired], *, limit: int) -> str:
@@ -326,9 +174,9 @@ def _p(value: float) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
-def as_json(found: Sequence[Paired], *, limit: int) -> str:
-    """One JSON document: integer counts, proportions, and up to ``limit`` flips per direction."""
-    document = [
+def as_json(found: Sequence[Paired], *, limit: int) -> list[dict[str, Any]]:
+    """An object a split: integer counts, proportions, and up to ``limit`` flips per direction."""
+    return [
         {
             "split": p.split,
             "protocol": p.protocol,
@@ -342,7 +190,6 @@ def as_json(found: Sequence[Paired], *, limit: int) -> str:
         }
         for p in found
     ]
-    return json.dumps({"comparisons": document}, ensure_ascii=False, indent=1) + "\n"
 
 
 def _sample(flip: Flip) -> dict[str, str]:

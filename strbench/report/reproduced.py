@@ -235,7 +235,8 @@ def _gap(
         return None
     if min(len(first), len(second)) > 1:
         return Gap(against, *welch(list(first.values()), list(second.values())), test="seeds")
-    from strbench.report.compare import Source, outcomes
+    from strbench.report.compare import outcomes
+    from strbench.report.sources import Source
 
     pair = next(iter(first)), next(iter(second))
     sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})

@@ -84,7 +84,8 @@ def _tested(best: Entry, near: Sequence[Entry], metric: Metric) -> tuple[int, bo
     if metric != "word_accuracy" or len(runs) < 2 or runs[0] is not best:
         return 0, False
     # Imported here: reading predictions and splits is heavy, and most reports need neither.
-    from strbench.report.compare import Source, outcomes
+    from strbench.report.compare import outcomes
+    from strbench.report.sources import Source
     from strbench.stats import tie_groups
 
     try:

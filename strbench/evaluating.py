@@ -1,0 +1,218 @@
+"""Models x splits -> predictions -> a run record: what ``eval`` does, and notebooks too."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from strbench import records, region_scoring, registry, scoring
+from strbench.answers import ANSWERS
+from strbench.errors import StrbenchError
+from strbench.home import home
+from strbench.loading import resize_name
+from strbench.models import Loaded
+from strbench.predict import PredictionRun, predict
+from strbench.protocols import DEFAULT_PROTOCOL, PROTOCOLS, protocol
+from strbench.region_protocols import REGION_PROTOCOLS, region_protocol
+from strbench.scores import Score
+from strbench.scoring import data_of
+from strbench.store import Split
+from strbench.types import Task
+
+# What a data set's score adds to the record: the entry, and reason -> count of what to know of it.
+Scored = tuple[Score, Mapping[str, int]]
+
+
+def task_of(splits: Sequence[Split]) -> Task:
+    """The task of some splits.
+
+    Raises:
+        StrbenchError: they are of several, or nothing can be evaluated on theirs yet.
+    """
+    tasks = list(dict.fromkeys(split.manifest.task for split in splits))
+    for task in ANSWERS:
+        if tasks == [task]:
+            return task
+    raise StrbenchError(
+        f"Expected splits of one task, {' or '.join(ANSWERS)}; found "
+        + ", ".join(f"{split.name} ({split.manifest.task})" for split in splits)
+        + ".",
+        hint="See: strbench list splits",
+    )
+
+
+def default_protocol(split: str, task: Task) -> str:
+    """The protocol under which the split of that name is scored where none is named.
+
+    Words: ``strbench-36``. Found regions: what the detection suite says, since every competition has
+    a rule of its own.
+
+    Raises:
+        StrbenchError: photographs that stand in no suite.
+    """
+    if task != "detection":
+        return DEFAULT_PROTOCOL
+    for suite in registry.table("suites").values():
+        if split in suite.protocols:
+            return str(suite.protocols[split])
+    raise StrbenchError(
+        f"{split} has no protocol of its own.",
+        hint="Name one: --protocol iou-0.5   (see: strbench list protocols)",
+    )
+
+
+def check_protocol(name: str, task: Task) -> None:
+    """Raises a StrbenchError where a protocol is unknown, or of another task."""
+    if name in (PROTOCOLS if task == "detection" else REGION_PROTOCOLS):
+        kinds = ("words", "photographs") if task == "detection" else ("found regions", "words")
+        raise StrbenchError(
+            f"{name} is a protocol of {kinds[0]}, and these are {kinds[1]}.",
+            hint="See: strbench list protocols",
+        )
+    (region_protocol if task == "detection" else protocol)(name)
+
+
+def evaluate(
+    loaded: Loaded,
+    splits: Sequence[Split],
+    *,
+    protocols: Mapping[str, str] | str = "",
+    suite: str = "",
+    batch_size: int = 0,
+    limit: int | None = None,
+    records_folder: Path | None = None,
+    on_batch: Callable[[str, int, int], None] | None = None,
+) -> records.Record:
+    """The finished record of one model asked about some splits and scored.
+
+    Predictions go to ``<home>/predictions/<model>/``; a run that was cut short continues there.
+
+    Args:
+        protocols: of all splits, or of each by name; those that are not named have their default.
+
+    Raises:
+        StrbenchError: whatever asking, aligning or scoring raises; the record then says ``error``.
+    """
+    task = task_of(splits)
+    named = {split.name: protocols for split in splits} if isinstance(protocols, str) else protocols
+    rules = {
+        split.name: named.get(split.name) or default_protocol(split.name, task) for split in splits
+    }
+    for rule in rules.values():
+        check_protocol(rule, task)
+    environment: dict[str, Any] = {"batch_size": batch_size or "auto"}
+    device = getattr(loaded.model, "device", None)
+    if device is not None:
+        devices = importlib.import_module("strbench.devices")
+        environment |= {
+            "device": devices.device_name(device),
+            "dtype": str(getattr(loaded.model, "dtype", None) or "float32").split(".")[-1],
+        }
+    with records.start(
+        kind="eval",
+        name=loaded.name,
+        records=records_folder,
+        protocol="+".join(dict.fromkeys(rules.values())),
+        config={"suite": suite, "resize": resize_name(loaded.card), "notes": loaded.card.notes},
+        data=[data_of(split) for split in splits],
+        weights=records.stored(Path(loaded.weights["path"]), sha256=loaded.weights["sha256"])
+        if loaded.weights
+        else None,
+        parents=loaded.parents,
+        limit=limit,
+        environment=environment,
+    ) as record:
+        entries: list[Score] = []
+        failures: dict[str, int] = {}
+        seconds = 0.0
+        read = 0
+        if task == "recognition":
+            for split in splits:
+                scoring.scorable_labels(split, limit)  # before hours of reading
+        for split in splits:
+            run, path = predict_split(
+                loaded, split, batch_size=batch_size, limit=limit, on_batch=on_batch
+            )
+            score = _score_words if task == "recognition" else _score_regions
+            entry, said = score(loaded, run, split, rules[split.name], path, limit)
+            entries.append(entry)
+            for reason, count in said.items():
+                if count:
+                    failures[reason] = failures.get(reason, 0) + count
+            seconds += run.seconds
+            read += run.read
+        record.finish(
+            scores=entries,
+            failures=failures,
+            cost={
+                "seconds": round(seconds, 2),
+                "read": read,
+                "images_per_second": round(read / seconds, 1) if seconds else None,
+            },
+        )
+    return record
+
+
+def _score_words(
+    loaded: Loaded, run: PredictionRun, split: Split, rule: str, path: Path, limit: int | None
+) -> Scored:
+    entry, scores = scoring.make_score(
+        run.predictions,
+        split,
+        protocol(rule),
+        resize=resize_name(loaded.card),
+        path=path,
+        limit=limit,
+    )
+    return entry, {
+        "empty prediction": sum(not text for text in run.predictions.texts),
+        "dropped by the protocol": scores.n_dropped,
+    }
+
+
+def _score_regions(
+    loaded: Loaded, run: PredictionRun, split: Split, rule: str, path: Path, limit: int | None
+) -> Scored:
+    chosen = region_protocol(rule)
+    found = run.predictions
+    if chosen.texts and any(one.text is None for some in found.values() for one in some):
+        raise StrbenchError(
+            f"{chosen.name} compares texts, and {loaded.name} finds regions without reading them.",
+            hint="Use a spotter, or a protocol of detection: strbench list protocols",
+        )
+    truth = region_scoring.truth_of_split(split, limit=limit)
+    scored = region_scoring.score_regions(truth.regions(), found.__getitem__, chosen)
+    entry = region_scoring.make_score(scored, chosen, truth, path=path)
+    return entry, {"image without a detection": sum(not some for some in found.values())}
+
+
+def predict_split(
+    loaded: Loaded,
+    split: Split,
+    *,
+    batch_size: int = 0,
+    limit: int | None = None,
+    output: Path | None = None,
+    on_batch: Callable[[str, int, int], None] | None = None,
+) -> tuple[PredictionRun, Path]:
+    """The model's predictions on a split, and the file they are in."""
+    if output is None:
+        stem = f"{split.name.replace('/', '.')}@{split.fingerprint[:8]}"
+        if limit is not None:
+            stem += f".first{limit}"
+        folder = loaded.name.replace("/", "_").replace(":", "_")
+        output = home() / "predictions" / folder / f"{stem}.parquet"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    run = predict(
+        loaded.model,
+        split,
+        output,
+        key=loaded.key,
+        answers=ANSWERS[task_of([split])],
+        batch_size=batch_size,
+        limit=limit,
+        on_batch=(lambda done, total: on_batch(split.name, done, total)) if on_batch else None,
+    )
+    return run, output
