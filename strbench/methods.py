@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from strbench.errors import StrbenchError
-from strbench.types import Card
+from strbench.types import Card, Task
 
 
 class WordBatch(NamedTuple):
@@ -23,6 +24,44 @@ class WordBatch(NamedTuple):
     labels: list[str | None]  # B labels as annotated; None: this image comes without one
     seeds: Tensor  # (B,) int64, one seed an image: same seed, same view
 
+    def part(self, rows: slice, device: torch.device) -> WordBatch:
+        """Some rows of it, on a device."""
+        return WordBatch(
+            self.images[rows].to(device, non_blocking=True),
+            self.aspect[rows].to(device, non_blocking=True),
+            self.labels[rows],
+            self.seeds[rows].to(device, non_blocking=True),
+        )
+
+    def pinned(self) -> WordBatch:
+        """The same in page-locked memory."""
+        return self._replace(
+            images=self.images.pin_memory(),
+            aspect=self.aspect.pin_memory(),
+            seeds=self.seeds.pin_memory(),
+        )
+
+
+class PairBatch(NamedTuple):
+    """A batch of images, each with the image that it is to become, on the training device."""
+
+    inputs: (
+        Tensor  # (B, 3, h, w) uint8, RGB: the low-resolution image, or the crop that a mask is of
+    )
+    # (B, 3, H, W) uint8, RGB: the high-resolution image; or (B, 1, H, W): a mask, see strbench.masks
+    targets: Tensor
+    seeds: Tensor  # (B,) int64, one seed an image: same seed, same view
+
+    def part(self, rows: slice, device: torch.device) -> PairBatch:
+        """Some rows of it, on a device."""
+        return PairBatch(*(tensor[rows].to(device, non_blocking=True) for tensor in self))
+
+    def pinned(self) -> PairBatch:
+        """The same in page-locked memory."""
+        return PairBatch(*(tensor.pin_memory() for tensor in self))
+
+
+Batch = WordBatch | PairBatch
 
 _AT_LEAST_ONE = ("height", "width", "batch_size", "accumulate", "div", "final_div")
 _NOT_NEGATIVE = (
@@ -31,8 +70,9 @@ _NOT_NEGATIVE = (
 )  # fmt: skip
 _SHARES = ("layer_decay", "ema", "momentum", "rho", "rise", "decay")
 
-View = Callable[[WordBatch], dict[str, Tensor]]
+View = Callable[[Any], dict[str, Tensor]]  # of the batch that belongs to the method's task
 Reader = Callable[[Tensor], list[tuple[str, float]]]
+Restorer = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +129,21 @@ class LoopConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairConfig(LoopConfig):
+    """``LoopConfig`` of a network that makes an image of an image; ``height`` and ``width`` are its result's."""
+
+    shrink: int = 2  # its input is this many times smaller; 1: it is enlarged before
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shrink < 1 or self.height % self.shrink or self.width % self.shrink:
+            raise StrbenchError(
+                f"shrink={self.shrink!r}: expected a number that divides {self.height} and {self.width}.",
+                hint="--set shrink=2",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Method:
     """A trainable entry of the registry: a pretraining method or a recognizer.
 
@@ -96,7 +151,8 @@ class Method:
     optimised, the rest is logged). The module may also have ``before_step(progress: float)``, called
     once an optimiser step with the finished fraction of training (momentum updates), and, for layer
     decay, ``depth: int`` and ``layer_of(parameter_name) -> int`` (0 the stem, ``depth + 1`` the head).
-    ``views(config)`` returns the function from a WordBatch to that loss's batch.
+    ``views(config)`` returns the function from a WordBatch (a PairBatch where ``task`` is one of images) to
+    that loss's batch.
 
     ``export(module)`` gives the tensors that are kept, under the names which the recognizers that
     start from them use in their own ``state_dict``; ``inherit`` needs no other rule.
@@ -112,6 +168,10 @@ class Method:
     # A function from float images (B, 3, H, W), RGB in [0, 1], to (text, confidence) in order; None
     # for a method whose result reads nothing.
     reader: Callable[[nn.Module, Any], Reader] | None = None
+    task: Task = "recognition"  # of the splits that it is trained on
+    # Of super-resolution, a function from float images (B, 3, h, w), RGB in [0, 1], to (B, 3, H, W) in
+    # the same unit, not clamped; of segmentation to the probability of text (B, 1, h, w).
+    restorer: Callable[[nn.Module, Any], Restorer] | None = None
     # Prefixes of the tensors that may stay as drawn when another run's weights are taken over; None:
     # it does not start from other weights.
     fresh: tuple[str, ...] | None = None

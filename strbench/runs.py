@@ -9,28 +9,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from strbench import models, records, registry
 from strbench.checkpoints import CHECKPOINT, LOG, TENSORBOARD
-from strbench.datasets import obtain
 from strbench.devices import autocast_type, device_name, pick_device
 from strbench.errors import PARTIAL, StrbenchError, unknown_name
+from strbench.feeds import feed_of
 from strbench.files import lock
 from strbench.home import home
 from strbench.methods import LoopConfig, Method, inherit
 from strbench.scores import Data
 from strbench.settings import override
-from strbench.store import prepared_splits
-from strbench.streams import Portion, Subset, WordStream, parse_portions
+from strbench.streams import Portion, Stream, Subset, parse_portions
 from strbench.train import Ranks, TrainResult, fit, ranks, total_steps
 
 
@@ -129,7 +127,7 @@ def make_plan(
         if setting in origin.config
     ]
     config = override(method.recipes[recipe], [*inherited, *implied, *settings])
-    portions = parse_portions(data)
+    portions = parse_portions(data, task=method.task)
     if method.needs_labels:
         for split in (split for portion in portions for split in portion.splits):
             if split.manifest.labels == "none":
@@ -190,46 +188,11 @@ def check_parents(entry: str, method: Method, origins: Sequence[models.RunInfo])
         )
 
 
-def default_data(
-    option: Literal["--data", "--unlabelled"],
-    *,
-    recipe: str | None,
-    labelled: bool,
-    device: str,
-    say: Callable[[str], None],
-) -> list[str]:
-    """The rendered words that a recipe trains on where ``option`` named none, drawn if need be.
-
-    Raises:
-        StrbenchError: the ``paper`` recipe, whose data no stand-in can replace.
-    """
-    name = recipe or ("smoke" if pick_device(device).type == "cpu" else "small")
-    if name == "paper":
-        raise StrbenchError(
-            "The paper recipe needs the paper's kind of data, and not all of it was given.",
-            hint="For example: --data iiit5k/train --data svt/train   (see: strbench list datasets)",
-        )
-    if name == "smoke":
-        split = "rendered_demo/train"
-    else:
-        split = "rendered/train" if labelled else "rendered/unlabelled"
-    say(f"no {option}: rendered words, {split}")
-    if split not in prepared_splits():
-        if "RANK" in os.environ:
-            raise StrbenchError(
-                f"{split} is not prepared, and the ranks of torchrun must find it ready.",
-                hint=f"First, without torchrun: strbench data fetch {split}",
-            )
-        obtain(split, say=say)
-    return [split]
-
-
-def _stream(plan: Plan, rank: int, world: int) -> WordStream:
+def _stream(plan: Plan, rank: int, world: int) -> Stream:
     config: LoopConfig = plan.config
-    return WordStream(
+    return Stream(
         plan.portions,
-        height=config.height,
-        width=config.width,
+        feed=feed_of(plan.method.task, config, with_images=plan.method.needs_images),
         batch_size=config.batch_size,
         seed=plan.seed,
         rank=rank,
@@ -238,7 +201,6 @@ def _stream(plan: Plan, rank: int, world: int) -> WordStream:
         unlabelled_batch_size=config.unlabelled_batch_size,
         subset=plan.subset,
         with_labels=plan.method.needs_labels,
-        with_images=plan.method.needs_images,
     )
 
 
@@ -335,7 +297,7 @@ def execute(
                 parents=lineage,
                 trained_on=plan.trained_on,
                 key=key,
-                reads=plan.method.reader is not None,
+                reads=plan.method.reader is not None or plan.method.restorer is not None,
             )
             saved = models.save_run(directory, plan.method.export(module), info)
             record.finish(

@@ -21,9 +21,10 @@ import numpy as np
 import torch
 
 from strbench.errors import DATA, StrbenchError
-from strbench.loading import decode, stretch
-from strbench.methods import WordBatch
+from strbench.feeds import Feed, Item
+from strbench.methods import Batch
 from strbench.store import Split, find_split
+from strbench.types import Task
 from strbench.word_file import WordFile
 
 
@@ -57,21 +58,23 @@ class Subset:
         return f"{self.how} {100 * self.fraction:g} %"
 
 
-def parse_portions(names: Sequence[str], *, option: str = "--data") -> list[Portion]:
+def parse_portions(
+    names: Sequence[str], *, option: str = "--data", task: Task = "recognition"
+) -> list[Portion]:
     """The portions that the command line names: ``svt/train``, ``rendered/train=0.5``, ``words.txt``.
 
     A name that ends in ``.txt`` is a text file whose words a language model reads. Names with a number fill that fraction of every batch; those without are shuffled together and
     share the rest.
 
     Raises:
-        StrbenchError: an unknown split, or fractions that do not fit in one batch.
+        StrbenchError: an unknown split, one of another task, or fractions that do not fit in one batch.
     """
     fixed: list[Portion] = []
     rest: list[Split | WordFile] = []
     for text in names:
         name, equals, number = text.partition("=")
         if not equals:
-            rest.append(_source(name))
+            rest.append(_source(name, task))
             continue
         try:
             fraction = float(number)
@@ -82,7 +85,7 @@ def parse_portions(names: Sequence[str], *, option: str = "--data") -> list[Port
                 f"{text!r}: expected a fraction above 0 and up to 1 after '=', found {number!r}.",
                 hint=f"For example: {option} rendered/train=0.5 {option} svt/train",
             )
-        fixed.append(Portion((_source(name),), fraction))
+        fixed.append(Portion((_source(name, task),), fraction))
     remaining = 1.0 - sum(portion.fraction for portion in fixed)
     if remaining < -1e-9 or (rest and remaining < 1e-9) or (not rest and remaining > 1e-9):
         raise StrbenchError(
@@ -93,20 +96,20 @@ def parse_portions(names: Sequence[str], *, option: str = "--data") -> list[Port
     return ([Portion(tuple(rest), remaining)] if rest else []) + fixed
 
 
-def _source(name: str) -> Split | WordFile:
-    return WordFile(Path(name)) if name.endswith(".txt") else find_split(name, task="recognition")
+def _source(name: str, task: Task) -> Split | WordFile:
+    return WordFile(Path(name)) if name.endswith(".txt") else find_split(name, task=task)
 
 
-class WordStream:
+class Stream:
     """The batches of one rank; ``batch(k)`` is a pure function, ``iterate`` reads ahead.
 
     Args:
+        feed: what of a sample goes into the batch.
         batch_size: images a step from ``portions``, over all ranks together.
         unlabelled, unlabelled_batch_size: further images a step, whose labels are withheld. They
             come behind the others, and ``n`` does not count them.
         subset: the part of each split of ``portions`` that is used (None: all).
-        with_images: without them ``images`` is (B, 3, 0, 0) and nothing is decoded.
-        cache_bytes: decoded crops are kept in memory if all of them fit in this many bytes; 0 lets
+        cache_bytes: decoded images are kept in memory if all of them fit in this many bytes; 0 lets
             a quarter of the machine's memory, 4 GiB at most, be shared by the ranks.
     """
 
@@ -114,8 +117,7 @@ class WordStream:
         self,
         portions: Sequence[Portion],
         *,
-        height: int,
-        width: int,
+        feed: Feed,
         batch_size: int,
         seed: int,
         rank: int = 0,
@@ -124,7 +126,6 @@ class WordStream:
         unlabelled_batch_size: int = 0,
         subset: Subset | None = None,
         with_labels: bool = True,
-        with_images: bool = True,
         cache_bytes: int = 0,
     ) -> None:
         if (batch_size + unlabelled_batch_size) % world:
@@ -136,8 +137,7 @@ class WordStream:
         self.portions = [*portions, *unlabelled]
         self._chosen = len(portions)  # the portions that ``subset`` cuts; the rest is unlabelled
         self.with_labels = with_labels
-        self.with_images = with_images
-        self.height, self.width = height, width
+        self.feed = feed
         self.seed, self.rank, self.world = seed, rank, world
         self.subset = subset
         # ends[p][s]: how many samples of portion p lie in its splits up to and including s
@@ -153,8 +153,8 @@ class WordStream:
         cache_bytes = cache_bytes or min(4 << 30, memory // 4) // world
         self._subsets: dict[tuple[int, int], np.ndarray] = {}
         whole = sum(ends[-1] for ends in self._ends)
-        fits = whole * height * width * 3 <= cache_bytes
-        self._cache: dict[tuple[int, int], tuple[np.ndarray, float]] | None = {} if fits else None
+        fits = whole * feed.nbytes <= cache_bytes
+        self._cache: dict[tuple[int, int], Item] | None = {} if fits else None
 
     def _index(self, portion: int, position: int) -> int:
         epoch, offset = divmod(position, self._ends[portion][-1])
@@ -192,25 +192,21 @@ class WordStream:
                 self._subsets[portion, which] = drawn
             return self._subsets[portion, which]
 
-    def _load(self, portion: int, index: int) -> tuple[np.ndarray, float]:
+    def _load(self, portion: int, index: int) -> Item:
         if self._cache is not None and (hit := self._cache.get((portion, index))) is not None:
             return hit
         split, i = self._place(portion, index)
         try:
-            pixels = decode(split.image(i))
+            item = self.feed.load(split, i)
         except StrbenchError as error:
             raise StrbenchError(
                 f"{split.name}: {split.ids[i]}: {error.message}.",
                 hint=f"strbench data verify {split.name}",
                 exit_code=DATA,
             ) from error
-        loaded = (
-            stretch(pixels, self.height, self.width),
-            pixels.shape[1] / pixels.shape[0],
-        )
         if self._cache is not None:
-            self._cache[portion, index] = loaded
-        return loaded
+            self._cache[portion, index] = item
+        return item
 
     def _label(self, portion: int, index: int) -> str:
         split, i = self._place(portion, index)
@@ -223,7 +219,7 @@ class WordStream:
             )
         return label
 
-    def batch(self, step: int) -> WordBatch:
+    def batch(self, step: int) -> Batch:
         """This rank's share of batch ``step``, on the CPU.
 
         Raises:
@@ -234,25 +230,20 @@ class WordStream:
             for portion, count in enumerate(self.counts)
             for j in range(count)
         ][self.rank :: self.world]
-        size = (self.height, self.width) if self.with_images else (0, 0)
-        images = torch.empty((len(places), 3, *size), dtype=torch.uint8)
-        array = images.numpy()  # shares memory with the tensor
-        aspect = torch.ones(len(places))
+        items: list[Item] = []
         labels: list[str | None] = []
         seeds: list[int] = []
-        for row, (portion, position) in enumerate(places):
+        for portion, position in places:
             index = self._index(portion, position)
-            if self.with_images:
-                pixels, aspect[row] = self._load(portion, index)
-                array[row] = pixels.transpose(2, 0, 1)
+            items.append(self._load(portion, index))
             is_labelled = self.with_labels and portion < self._chosen
             labels.append(self._label(portion, index) if is_labelled else None)
             seeds.append(_mix(self.seed, portion, position))
-        return WordBatch(images, aspect, labels, torch.tensor(seeds, dtype=torch.int64))
+        return self.feed.batch(items, labels, torch.tensor(seeds, dtype=torch.int64))
 
     def iterate(
         self, start: int, stop: int, *, threads: int = 0, pin: bool = False
-    ) -> Generator[WordBatch]:
+    ) -> Generator[Batch]:
         """Batches ``start`` to ``stop - 1``, prepared ahead by threads (0: as many as help).
 
         With ``pin`` they lie in page-locked memory, so that copying to a CUDA device waits for nothing.
@@ -260,17 +251,11 @@ class WordStream:
         here = int(os.environ.get("LOCAL_WORLD_SIZE", self.world))  # ranks on this machine
         threads = threads or max(1, min(8, (os.cpu_count() or 2) // (2 * here)))
 
-        def prepared(step: int) -> WordBatch:
+        def prepared(step: int) -> Batch:
             batch = self.batch(step)
-            if not pin:
-                return batch
-            return batch._replace(
-                images=batch.images.pin_memory(),
-                aspect=batch.aspect.pin_memory(),
-                seeds=batch.seeds.pin_memory(),
-            )
+            return batch.pinned() if pin else batch
 
-        pending: deque[Future[WordBatch]] = deque()
+        pending: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(threads) as pool:
             ahead = iter(range(start, stop))
             try:

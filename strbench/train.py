@@ -25,9 +25,9 @@ from torch.nn.parallel import DistributedDataParallel
 from strbench.checkpoints import CHECKPOINT, LOG, Average, Log, TrainingState
 from strbench.devices import autocast_type, is_out_of_memory, peak_memory, training_memory_error
 from strbench.errors import DATA, PARTIAL, StrbenchError
-from strbench.methods import LoopConfig, Method, View, WordBatch
+from strbench.methods import Batch, LoopConfig, Method, View, WordBatch
 from strbench.optim import learning_rate, optimiser
-from strbench.streams import WordStream
+from strbench.streams import Stream
 
 __all__ = [
     "LoopConfig",
@@ -114,7 +114,7 @@ def fit(
     method: Method,
     module: nn.Module,
     config: Any,
-    stream: WordStream,
+    stream: Stream,
     directory: Path,
     *,
     device: torch.device,
@@ -174,7 +174,7 @@ def fit(
             stream.iterate(start, total, threads=threads, pin=device.type == "cuda")
         ) as batches,
     ):
-        for step, words in enumerate(batches, start=start):
+        for step, drawn in enumerate(batches, start=start):
             rate = learning_rate(config, step, total, peak=peak, warmup=warmup)
             for group in state.optimiser.param_groups:
                 group["lr"] = rate * group["lr_scale"]
@@ -182,7 +182,7 @@ def fit(
             if before_step is not None:
                 before_step(step / total)
             try:
-                state.add(_step(loss_of, view, words, config, device, dtype))
+                state.add(_step(loss_of, view, drawn, config, device, dtype))
                 if config.clip_norm:
                     nn.utils.clip_grad_norm_(module.parameters(), config.clip_norm)
                 state.update()
@@ -234,7 +234,7 @@ def fit(
 def _step(
     loss_of: nn.Module,
     view: View,
-    words: WordBatch,
+    drawn: Batch,
     config: LoopConfig,
     device: torch.device,
     dtype: torch.dtype | None,
@@ -246,14 +246,7 @@ def _step(
         rows = slice(
             part, None, parts
         )  # labelled rows come first: every part gets its share of both
-        batch = view(
-            WordBatch(
-                words.images[rows].to(device, non_blocking=True),
-                words.aspect[rows].to(device, non_blocking=True),
-                words.labels[rows],
-                words.seeds[rows].to(device, non_blocking=True),
-            )
-        )
+        batch = view(drawn.part(rows, device))
         waits = part + 1 < parts and isinstance(loss_of, DistributedDataParallel)
         with loss_of.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
             with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):

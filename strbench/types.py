@@ -92,12 +92,34 @@ class Detector(Protocol):
     def detect(self, images: Sequence[np.ndarray]) -> Sequence[Sequence[Detection]]: ...
 
 
+@runtime_checkable
+class Restorer(Protocol):
+    """Anything that makes a high-resolution image of a low-resolution one.
+
+    ``restore`` returns one float array (H, W, 3) an image, in order: RGB in [0, 1], neither clamped nor
+    rounded, of the protocol's size. Without a card of its own size a restorer gets images of 16 x 64.
+    """
+
+    def restore(self, images: Sequence[np.ndarray]) -> Sequence[np.ndarray]: ...
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Anything that says which pixels are text.
+
+    ``segment`` returns one float array (H, W) an image, in order: the probability of text at each pixel
+    of what it was given.
+    """
+
+    def segment(self, images: Sequence[np.ndarray]) -> Sequence[np.ndarray]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """What a reader must know about a method, model or engine to believe its number."""
 
     name: str  # as typed on the command line
-    kind: Literal["pretraining", "recognizer", "detector", "engine"]
+    kind: Literal["pretraining", "recognizer", "detector", "restorer", "segmenter", "engine"]
     title: str
     paper: str = ""  # authors, title, venue, year
     code: str = ""  # official repository and commit, if any

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from strbench.errors import DATA, StrbenchError
+from strbench.feeds import WordFeed
 from strbench.loading import decode, stretch
 from strbench.methods import WordBatch
 from strbench.store import Split, split_directory, write_split
-from strbench.streams import Portion, Subset, WordStream, parse_portions
+from strbench.streams import Portion, Stream, Subset, parse_portions
 from strbench.types import Sample
 
 
@@ -34,9 +35,12 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Split]:
     return {name: split_of(root / name, n, name=name) for name, n in (("a", 7), ("b", 5), ("c", 3))}
 
 
-def stream(*portions: Portion, batch_size: int = 4, **options: object) -> WordStream:
-    chosen = {"height": 4, "width": 12, "seed": 3, **options}
-    return WordStream(portions, batch_size=batch_size, **chosen)  # type: ignore[arg-type]
+def stream(
+    *portions: Portion, batch_size: int = 4, with_images: bool = True, **options: object
+) -> Stream:
+    feed = WordFeed(height=4, width=12, with_images=with_images)
+    chosen = {"seed": 3, **options}
+    return Stream(portions, feed=feed, batch_size=batch_size, **chosen)  # type: ignore[arg-type]
 
 
 def same(one: WordBatch, two: WordBatch) -> bool:

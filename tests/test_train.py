@@ -28,10 +28,11 @@ from torch import Tensor, nn
 from strbench import models, records, registry, runs
 from strbench.checkpoints import CHECKPOINT, LOG
 from strbench.errors import DATA, DEVICE, PARTIAL, StrbenchError
+from strbench.feeds import WordFeed
 from strbench.methods import LoopConfig, Method, WordBatch
 from strbench.optim import learning_rate, optimiser, parameter_groups
 from strbench.store import split_directory, write_split
-from strbench.streams import Portion, WordStream
+from strbench.streams import Portion, Stream
 from strbench.train import fit, total_steps
 from strbench.types import Card, Sample
 
@@ -295,19 +296,19 @@ METHOD = Method(
 
 
 @pytest.fixture
-def stream(tmp_path: Path) -> WordStream:
+def stream(tmp_path: Path) -> Stream:
     split = split_of(tmp_path / "split", 20)
-    return WordStream([Portion((split,), 1.0)], height=4, width=8, batch_size=8, seed=0)
+    return Stream([Portion((split,), 1.0)], feed=WordFeed(height=4, width=8), batch_size=8, seed=0)
 
 
-def fitted(stream: WordStream, directory: Path, config: Small, **options: Any) -> Mean:
+def fitted(stream: Stream, directory: Path, config: Small, **options: Any) -> Mean:
     torch.manual_seed(0)
     module = Mean(config)
     fit(METHOD, module, config, stream, directory, device=CPU, threads=1, **options)
     return module
 
 
-def test_accumulation_is_the_full_batch(stream: WordStream, tmp_path: Path) -> None:
+def test_accumulation_is_the_full_batch(stream: Stream, tmp_path: Path) -> None:
     one = fitted(stream, tmp_path / "one", Small())
     four = fitted(stream, tmp_path / "four", Small(accumulate=4))
     for (name, a), b in zip(one.named_parameters(), four.parameters(), strict=True):
@@ -319,7 +320,7 @@ def test_accumulation_is_the_full_batch(stream: WordStream, tmp_path: Path) -> N
         fitted(stream, tmp_path / "three", Small(accumulate=3))
 
 
-def test_checkpoints_that_do_not_fit(stream: WordStream, tmp_path: Path) -> None:
+def test_checkpoints_that_do_not_fit(stream: Stream, tmp_path: Path) -> None:
     fitted(stream, tmp_path, Small(), key="a")
     whole = (tmp_path / CHECKPOINT).read_bytes()
     with pytest.raises(StrbenchError, match="another configuration") as caught:
@@ -338,7 +339,7 @@ def test_checkpoints_that_do_not_fit(stream: WordStream, tmp_path: Path) -> None
         fitted(stream, tmp_path, Small(), key="a")
 
 
-def test_checkpoint_of_the_last_step(stream: WordStream, tmp_path: Path) -> None:
+def test_checkpoint_of_the_last_step(stream: Stream, tmp_path: Path) -> None:
     """Killed after training and before the weights were saved: nothing is left to train."""
     torch.manual_seed(0)
     fitted(stream, tmp_path, Small(ema=0.5))
@@ -351,7 +352,7 @@ def test_checkpoint_of_the_last_step(stream: WordStream, tmp_path: Path) -> None
     assert rows(tmp_path) == first
 
 
-def test_loss_that_is_not_finite(stream: WordStream, tmp_path: Path) -> None:
+def test_loss_that_is_not_finite(stream: Stream, tmp_path: Path) -> None:
     module = Mean(Small())
     module.poison = True
     with pytest.raises(StrbenchError, match="loss, half is not finite at step 1") as caught:
@@ -361,7 +362,7 @@ def test_loss_that_is_not_finite(stream: WordStream, tmp_path: Path) -> None:
 
 
 def test_out_of_memory_names_the_setting(
-    stream: WordStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Mean, batch: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
@@ -373,7 +374,7 @@ def test_out_of_memory_names_the_setting(
     assert "accumulate=2" in caught.value.hint
 
 
-def test_moving_average_is_what_is_kept(stream: WordStream, tmp_path: Path) -> None:
+def test_moving_average_is_what_is_kept(stream: Stream, tmp_path: Path) -> None:
     plain = fitted(stream, tmp_path / "plain", Small())
     averaged = fitted(stream, tmp_path / "ema", Small(ema=0.999))
     assert not torch.equal(plain.layers[0].weight, averaged.layers[0].weight)
@@ -444,7 +445,7 @@ def test_optimisers_by_name(name: Any, kind: type[torch.optim.Optimizer]) -> Non
 
 
 def test_learning_rate_and_layer_decay(
-    stream: WordStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = LoopConfig(min_lr=0.1)
     rates = [learning_rate(config, s, 100, peak=1.0, warmup=10) for s in range(100)]

@@ -291,14 +291,15 @@ def _train(
     kind: Literal["methods", "models"], entry: str, request: Request, parents: Sequence[str]
 ) -> None:
     from strbench import runs
+    from strbench.default_data import default_data
 
     subset = request.subset()
     typed = _check(kind, entry, request, parents)
     method = runs.find_entry(kind, entry)[1]
     data, unlabelled = request.data, request.unlabelled
-    draw = partial(runs.default_data, recipe=request.recipe, device=request.device, say=say)
+    draw = partial(default_data, recipe=request.recipe, device=request.device, say=say)
     if not data:
-        data = draw("--data", labelled=method.needs_labels)
+        data = draw("--data", labelled=method.needs_labels, task=method.task)
     if not unlabelled and method.recipes[_recipe(method, request)].unlabelled_batch_size:
         unlabelled = draw("--unlabelled", labelled=False)
     plan = runs.make_plan(
