@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from strbench.types import Task
+
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
@@ -21,11 +23,7 @@ class Suite:
     stand_in: str = ""  # the rendered suite to use where the real sets are not at hand
     # split -> protocol, where every set has a rule of its own; {}: that of the command
     protocols: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def of_words(self) -> bool:
-        """Whether it holds word crops."""
-        return not self.protocols
+    task: Task = "recognition"  # of all its splits
 
 
 _REGULAR = ("iiit5k/test", "svt/test", "ic13_857/test")
@@ -148,6 +146,7 @@ SUITES: dict[str, Suite] = {
         note="3,533 photographs. MLT17 by its validation photographs: the test ground truth is not "
         "public.",
         stand_in="rendered-pages",
+        task="detection",
         protocols=_DETECTION,
     ),
     "spotting": Suite(
@@ -157,7 +156,24 @@ SUITES: dict[str, Suite] = {
         note="1,033 photographs; with a lexicon: strbench score --lexicon. Total-Text by the rule that "
         "papers on it call end to end.",
         stand_in="rendered-pages",
+        task="detection",
         protocols=_SPOTTING,
+    ),
+    "textzoom": Suite(
+        title="TextZoom, text super-resolution",
+        splits=("textzoom/test_easy", "textzoom/test_medium", "textzoom/test_hard"),
+        # 1619 + 1411 + 1343
+        note="4,373 pairs of words; papers weigh the three sets by their sizes.",
+        stand_in="rendered-pairs",
+        task="super-resolution",
+    ),
+    "textseg": Suite(
+        title="Text segmentation",
+        splits=("textseg/test", "ic13_fst/test"),
+        note="TextSeg, whose published figures need version 1 of its masks (textseg_v1/test), and the "
+        "characters of ICDAR 2013.",
+        stand_in="rendered-masks",
+        task="segmentation",
     ),
     "rendered": Suite(
         title="Rendered text",
@@ -190,7 +206,27 @@ SUITES: dict[str, Suite] = {
         splits=("rendered_pages/test", "rendered_pages_curved/test"),
         note="Words drawn on textured grounds: a stand-in that needs no download.",
         rendered=True,
+        task="detection",
         protocols={"rendered_pages/test": "ic15-iou", "rendered_pages_curved/test": "iou-0.5"},
+    ),
+    "rendered-pairs": Suite(
+        title="Rendered pairs",
+        splits=(
+            "rendered_pairs_easy/test",
+            "rendered_pairs_medium/test",
+            "rendered_pairs_hard/test",
+        ),
+        note="Words drawn large, and made small by a stated degradation.",
+        rendered=True,
+        task="super-resolution",
+    ),
+    "rendered-masks": Suite(
+        title="Rendered masks",
+        splits=("rendered_masks/test",),
+        note="Words drawn with their masks.",
+        rendered=True,
+        task="segmentation",
+        protocols={"rendered_masks/test": "word-crops"},
     ),
     "rendered-demo": Suite(
         title="Rendered words, the demo's",

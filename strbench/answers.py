@@ -1,11 +1,12 @@
 """What models answer, task by task: how one answer is checked, kept in a journal, and filed.
 
 ``predict`` asks the models of every task in the same way, and leaves to these the only things in which
-readings and found regions differ.
+readings, found regions, restored images and masks differ.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,20 @@ from typing import Any
 
 import numpy as np
 
+from strbench.image_predictions import (
+    ImagePredictions,
+    Values,
+    decode_values,
+    encode_shares,
+    encode_values,
+    write_images,
+)
+from strbench.loading import Pixels, decode, prepare, stretch
 from strbench.prediction_files import READERS
 from strbench.predictions import Predictions, write_predictions
+from strbench.store import Split
 from strbench.submission_files import write_found
-from strbench.types import Detection, Reading, Task
+from strbench.types import Card, Detection, Reading, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +45,21 @@ class Answers:
     ]  # what a model returned for an image -> the answer; None: it is none
     to_json: Callable[[Any], list[Any]]  # an answer as the journal keeps it
     from_json: Callable[[list[Any]], Any]
+    # The image of a sample that the model is asked about, under the resize policy of its card.
+    image: Callable[[Split, int, Card], Pixels]
     file: Callable[
         [Path, list[str], list[Any]], Any
     ]  # writes a file; what scoring takes comes back
+
+
+def _sample(split: Split, index: int, card: Card) -> Pixels:
+    return prepare(split.image(index), card)
+
+
+def _low(split: Split, index: int, card: Card) -> Pixels:
+    """The low-resolution image of a pair: of TextZoom's 16 x 64 pixels where the card says no size."""
+    height, width = (16, 64) if card.resize == "native" else (card.height, card.width)
+    return stretch(decode(split.low(index)), height, width)
 
 
 def _is_text(text: object) -> bool:
@@ -116,6 +139,39 @@ def _file_found(
     return by_id
 
 
+def _values(value: Any, channels: tuple[int, ...]) -> Values | None:
+    """An array of finite float numbers: (H, W), or (H, W, C) where C is one of ``channels``."""
+    try:
+        values = np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+    if values.dtype.kind != "f" or not values.size or not np.isfinite(values).all():
+        return None
+    if values.ndim != (3 if channels else 2) or (channels and values.shape[2] not in channels):
+        return None
+    return values.astype(np.float32)
+
+
+def _mask(value: Any) -> Values | None:
+    values = _values(value, ())
+    return None if values is None or values.min() < 0 or values.max() > 1 else values
+
+
+def _to_base64(encode: Callable[[Values], bytes]) -> Callable[[Values], list[str]]:
+    return lambda values: [base64.b64encode(encode(values)).decode()]
+
+
+def _from_base64(row: list[str]) -> Values:
+    return decode_values(base64.b64decode(row[0], validate=True))
+
+
+def _file_images(encode: Callable[[Values], bytes]) -> Callable[..., ImagePredictions]:
+    def file(path: Path, ids: list[str], images: list[Values]) -> ImagePredictions:
+        return write_images(path, ids, [encode(values) for values in images])
+
+    return file
+
+
 READINGS = Answers(
     method="read",
     wanted="a text or (text, confidence in [0, 1])",
@@ -124,6 +180,7 @@ READINGS = Answers(
     check=_reading,
     to_json=list,
     from_json=lambda row: Reading(*row),
+    image=_sample,
     file=_file_readings,
 )
 
@@ -135,7 +192,37 @@ DETECTIONS = Answers(
     check=_detections,
     to_json=lambda found: [list(one) for one in found],
     from_json=_found_from_json,
+    image=_sample,
     file=_file_found,
 )
 
-ANSWERS: dict[Task, Answers] = {"recognition": READINGS, "detection": DETECTIONS}
+RESTORED = Answers(
+    method="restore",
+    wanted="an array (H, W, 3) of finite float numbers",
+    protocol="Restorer",
+    suffixes=(".parquet",),
+    check=lambda value: _values(value, (3, 4)),
+    to_json=_to_base64(encode_values),
+    from_json=_from_base64,
+    image=_low,
+    file=_file_images(encode_values),
+)
+
+MASKS = Answers(
+    method="segment",
+    wanted="an array (H, W) of float numbers in [0, 1]",
+    protocol="Segmenter",
+    suffixes=(".parquet",),
+    check=_mask,
+    to_json=_to_base64(encode_shares),
+    from_json=_from_base64,
+    image=_sample,
+    file=_file_images(encode_shares),
+)
+
+ANSWERS: dict[Task, Answers] = {
+    "recognition": READINGS,
+    "detection": DETECTIONS,
+    "super-resolution": RESTORED,
+    "segmentation": MASKS,
+}

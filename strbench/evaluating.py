@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from strbench import records, region_scoring, registry, scoring
+from strbench import image_scoring, records, region_scoring, registry, scoring
 from strbench.answers import ANSWERS
 from strbench.errors import StrbenchError
 from strbench.home import home
+from strbench.image_protocols import image_protocol, of_task
 from strbench.loading import resize_name
 from strbench.models import Loaded
 from strbench.predict import PredictionRun, predict
@@ -43,35 +44,54 @@ def task_of(splits: Sequence[Split]) -> Task:
     )
 
 
+_DEFAULTS: dict[Task, str] = {
+    "recognition": DEFAULT_PROTOCOL,
+    "super-resolution": "textzoom",
+    "segmentation": "textseg",
+}
+
+
 def default_protocol(split: str, task: Task) -> str:
     """The protocol under which the split of that name is scored where none is named.
 
-    Words: ``strbench-36``. Found regions: what the detection suite says, since every competition has
-    a rule of its own.
+    The one that a suite has for it: every detection competition has a rule of its own. Else of words
+    ``strbench-36``, of pairs ``textzoom``, of masks ``textseg``.
 
     Raises:
         StrbenchError: photographs that stand in no suite.
     """
-    if task != "detection":
-        return DEFAULT_PROTOCOL
     for suite in registry.table("suites").values():
         if split in suite.protocols:
             return str(suite.protocols[split])
+    if task in _DEFAULTS:
+        return _DEFAULTS[task]
     raise StrbenchError(
         f"{split} has no protocol of its own.",
         hint="Name one: --protocol iou-0.5   (see: strbench list protocols)",
     )
 
 
+# Task -> protocols by name, and the function that finds one or names near ones.
+_PROTOCOLS: dict[Task, tuple[Mapping[str, Any], Callable[[str], Any]]] = {
+    "recognition": (PROTOCOLS, protocol),
+    "detection": (REGION_PROTOCOLS, region_protocol),
+    "super-resolution": (of_task("super-resolution"), image_protocol),
+    "segmentation": (of_task("segmentation"), image_protocol),
+}
+
+
 def check_protocol(name: str, task: Task) -> None:
     """Raises a StrbenchError where a protocol is unknown, or of another task."""
-    if name in (PROTOCOLS if task == "detection" else REGION_PROTOCOLS):
-        kinds = ("words", "photographs") if task == "detection" else ("found regions", "words")
-        raise StrbenchError(
-            f"{name} is a protocol of {kinds[0]}, and these are {kinds[1]}.",
-            hint="See: strbench list protocols",
-        )
-    (region_protocol if task == "detection" else protocol)(name)
+    known, find = _PROTOCOLS[task]
+    if name in known:
+        return
+    for other, (protocols, _) in _PROTOCOLS.items():
+        if name in protocols:
+            raise StrbenchError(
+                f"{name} is a protocol of {other}, and {task} is asked for.",
+                hint="See: strbench list protocols",
+            )
+    find(name)
 
 
 def evaluate(
@@ -82,6 +102,7 @@ def evaluate(
     suite: str = "",
     batch_size: int = 0,
     limit: int | None = None,
+    recognizer: Loaded | None = None,
     records_folder: Path | None = None,
     on_batch: Callable[[str, int, int], None] | None = None,
 ) -> records.Record:
@@ -91,6 +112,7 @@ def evaluate(
 
     Args:
         protocols: of all splits, or of each by name; those that are not named have their default.
+        recognizer: of super-resolution, reads the images before and after, and the true ones.
 
     Raises:
         StrbenchError: whatever asking, aligning or scoring raises; the record then says ``error``.
@@ -102,6 +124,11 @@ def evaluate(
     }
     for rule in rules.values():
         check_protocol(rule, task)
+    if recognizer is not None and task != "super-resolution":
+        raise StrbenchError(
+            f"A recognizer beside the model reads restored images, and the task is {task}.",
+            hint="Leave --recognizer out.",
+        )
     environment: dict[str, Any] = {"batch_size": batch_size or "auto"}
     device = getattr(loaded.model, "device", None)
     if device is not None:
@@ -115,7 +142,12 @@ def evaluate(
         name=loaded.name,
         records=records_folder,
         protocol="+".join(dict.fromkeys(rules.values())),
-        config={"suite": suite, "resize": resize_name(loaded.card), "notes": loaded.card.notes},
+        config={
+            "suite": suite,
+            "resize": resize_name(loaded.card),
+            "notes": loaded.card.notes,
+            **image_scoring.recognizer_told(recognizer),
+        },
         data=[data_of(split) for split in splits],
         weights=records.stored(Path(loaded.weights["path"]), sha256=loaded.weights["sha256"])
         if loaded.weights
@@ -128,15 +160,16 @@ def evaluate(
         failures: dict[str, int] = {}
         seconds = 0.0
         read = 0
-        if task == "recognition":
+        if task == "recognition" or recognizer is not None:
             for split in splits:
                 scoring.scorable_labels(split, limit)  # before hours of reading
         for split in splits:
             run, path = predict_split(
                 loaded, split, batch_size=batch_size, limit=limit, on_batch=on_batch
             )
-            score = _score_words if task == "recognition" else _score_regions
-            entry, said = score(loaded, run, split, rules[split.name], path, limit)
+            entry, said = _score(
+                task, loaded, run, split, rules[split.name], path, limit, recognizer
+            )
             entries.append(entry)
             for reason, count in said.items():
                 if count:
@@ -155,21 +188,39 @@ def evaluate(
     return record
 
 
-def _score_words(
-    loaded: Loaded, run: PredictionRun, split: Split, rule: str, path: Path, limit: int | None
+def _score(
+    task: Task,
+    loaded: Loaded,
+    run: PredictionRun,
+    split: Split,
+    rule: str,
+    path: Path,
+    limit: int | None,
+    recognizer: Loaded | None,
 ) -> Scored:
-    entry, scores = scoring.make_score(
+    if task == "recognition":
+        entry, scores = scoring.make_score(
+            run.predictions,
+            split,
+            protocol(rule),
+            resize=resize_name(loaded.card),
+            path=path,
+            limit=limit,
+        )
+        return entry, {
+            "empty prediction": sum(not text for text in run.predictions.texts),
+            "dropped by the protocol": scores.n_dropped,
+        }
+    if task == "detection":
+        return _score_regions(loaded, run, split, rule, path, limit)
+    return image_scoring.make_score(
         run.predictions,
         split,
-        protocol(rule),
-        resize=resize_name(loaded.card),
+        image_protocol(rule),
         path=path,
         limit=limit,
+        recognizer=recognizer,
     )
-    return entry, {
-        "empty prediction": sum(not text for text in run.predictions.texts),
-        "dropped by the protocol": scores.n_dropped,
-    }
 
 
 def _score_regions(

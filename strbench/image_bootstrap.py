@@ -49,7 +49,7 @@ def _figures(sums: Floats) -> Floats:
     return np.column_stack([two, hmean])
 
 
-def _resampled(counts: Floats, seed: int, n: int) -> Floats:
+def resampled_sums(counts: Floats, seed: int, n: int) -> Floats:
     """(n, K) sums of ``n`` resamples of the rows of counts (I, K).
 
     Equal rows are drawn together by a multinomial, which is the same as drawing with replacement.
@@ -79,7 +79,7 @@ def intervals(
     counts = _counts(outcome)
     if not len(counts):
         raise StrbenchError("An interval over images needs an image.", exit_code=DATA)
-    figures = _figures(_resampled(counts, seed, n))
+    figures = _figures(resampled_sums(counts, seed, n))
     low, high = np.quantile(figures, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return Intervals(*(Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)))
 
@@ -99,7 +99,7 @@ def paired_difference(
             f"A paired test needs the same images, found {len(first.truths)} and {len(second.truths)}.",
             exit_code=DATA,
         )
-    sums = _resampled(np.hstack([_counts(first), _counts(second)]), seed, n)
+    sums = resampled_sums(np.hstack([_counts(first), _counts(second)]), seed, n)
     drawn = _figures(sums[:, :4])[:, 2] - _figures(sums[:, 4:])[:, 2]
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     below, above = np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)

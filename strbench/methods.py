@@ -180,6 +180,11 @@ class Method:
     feeds: tuple[str, ...] = ()  # entries that start from this one's weights, the usual one first
     parents: tuple[str, ...] = ()  # entries of which one must be given with --from
 
+    @property
+    def answers(self) -> bool:
+        """Whether its result is a whole model of its task, and no pretraining alone."""
+        return self.reader is not None or self.restorer is not None
+
 
 def inherit(
     module: nn.Module, parents: Mapping[str, Mapping[str, Tensor]], *, fresh: tuple[str, ...]

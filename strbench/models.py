@@ -50,7 +50,7 @@ class RunInfo:
     parents: list[str] = field(default_factory=list)  # run ids: pretraining first
     trained_on: str = ""
     key: str = ""  # hash of everything that shaped the weights
-    reads: bool = False  # the weights are a whole recognizer's
+    reads: bool = False  # the weights are a whole model's, and no pretraining's
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def finished_runs(wanted: Callable[[RunInfo], bool] | None = None) -> list[str]:
 
 
 def readers() -> list[str]:
-    """Names of the finished runs that read text, the newest last."""
+    """Names of the finished runs that are whole models, the newest last."""
     return finished_runs(lambda info: info.reads)
 
 
@@ -224,8 +224,44 @@ class TrainedRecognizer:
             return [Reading(text, confidence) for text, confidence in self._reader(pixels)]
 
 
+class TrainedRestorer:
+    """A trained network behind ``restore`` or ``segment``, on one device."""
+
+    def __init__(
+        self, method: Method, module: nn.Module, config: Any, card: Card, device: torch.device
+    ) -> None:
+        assert method.restorer is not None
+        self.card = card
+        self.device = device
+        self.batch_size = 512 if device.type == "cuda" else 64
+        self._restorer = method.restorer(module.to(device).eval(), config)
+
+    def restore(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One float32 array (H, W, 3) an image; images are uint8 (h, w, 3) at the card's size."""
+        return [image.transpose(1, 2, 0) for image in self._made(images)]
+
+    def segment(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The probability of text, float32 (h, w), of each image; uint8 (h, w, 3) at the card's size."""
+        return [image[0].clip(0, 1) for image in self._made(images)]
+
+    def _made(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """(B, C, H, W); in float32, since a rounding is part of the figure."""
+        import numpy as np
+        import torch
+
+        batch = torch.from_numpy(np.stack(images)).to(self.device)  # (B, h, w, 3)
+        with torch.inference_mode():
+            made = self._restorer(batch.permute(0, 3, 1, 2).float().div_(255))
+        return np.asarray(made.float().cpu().numpy())
+
+
 # Task -> table of the registry with the outside engines for it.
-ENGINES: dict[Task, registry.Kind] = {"recognition": "engines", "detection": "spotters"}
+ENGINES: dict[Task, registry.Kind] = {
+    "recognition": "engines",
+    "detection": "spotters",
+    "super-resolution": "restorers",
+    "segmentation": "segmenters",
+}
 
 
 def resolve(name: str, *, task: Task = "recognition", device: str = "auto") -> Loaded:
@@ -291,12 +327,12 @@ def _load_trained(name: str, device: str, task: Task) -> Loaded:
         hint = "Train one (strbench finetune), or see: strbench list models"
         raise unknown_name(ANSWERS[task].protocol.lower(), name, known, hint=hint) from error
     info, method, tensors, weights = load_run(directory)
-    if task != "recognition":
+    if method.task != task:
         raise StrbenchError(
-            f"{info.name} reads words, and {task} is asked for.",
-            hint=f"Engines for it: {', '.join(registry.names(ENGINES[task]))}; or package.module:callable",
+            f"{info.name} was trained for {method.task}, and {task} is asked for.",
+            hint=f"At hand for it: {', '.join(at_hand(task)) or 'nothing'}; or package.module:callable",
         )
-    if method.reader is None:
+    if not method.answers:
         raise StrbenchError(
             f"{info.name} is a pretraining run and reads no text.",
             hint=f"strbench finetune --from {info.name}",
@@ -316,24 +352,28 @@ def _load_trained(name: str, device: str, task: Task) -> Loaded:
         name=info.name,
         trained_on=info.trained_on,
         charset=getattr(config, "charset", method.card.charset),
-        height=config.height,
-        width=config.width,
+        height=config.height // getattr(config, "shrink", 1),
+        width=config.width // getattr(config, "shrink", 1),
     )
-    recognizer = TrainedRecognizer(method, module, config, card, pick_device(device))
-    return Loaded(info.name, recognizer, card, weights, (info.record, *info.parents))
+    kind = TrainedRecognizer if task == "recognition" else TrainedRestorer
+    model = kind(method, module, config, card, pick_device(device))
+    return Loaded(info.name, model, card, weights, (info.record, *info.parents))
 
 
 def at_hand(task: Task = "recognition") -> list[str]:
     """Names that ``resolve`` can load here and now.
 
-    Recognizers trained here, the ones that come with strbench, then installed engines.
+    Models trained here, recognizers that come with strbench, then installed engines.
     """
     engines = (
         name
         for name in registry.names(ENGINES[task])
         if engine_missing(name, task) is None and not needs_argument(name, task)
     )
-    return [*readers(), *shipped(), *engines] if task == "recognition" else list(engines)
+    trained = finished_runs(
+        lambda info: info.reads and registry.load(info.kind, info.entry).task == task
+    )
+    return [*trained, *(shipped() if task == "recognition" else ()), *engines]
 
 
 def needs_argument(engine: str, task: Task = "recognition") -> bool:

@@ -22,7 +22,6 @@ import numpy as np
 from strbench.answers import READINGS, Answers
 from strbench.errors import DATA, DEVICE, StrbenchError
 from strbench.files import lock
-from strbench.loading import prepare
 from strbench.store import Split
 from strbench.types import Card
 
@@ -100,7 +99,7 @@ def predict(
             if not done:
                 file.truncate(0)
                 file.write(json.dumps(header) + "\n")
-            for chunk, images in _prepared(split, todo, card, asker.size, pool):
+            for chunk, images in _prepared(split, todo, answers, card, asker.size, pool):
                 for i, answer in zip(chunk, asker.ask(images), strict=True):
                     done[ids[i]] = answer
                     file.write(json.dumps([ids[i], answers.to_json(answer)]) + "\n")
@@ -114,7 +113,12 @@ def predict(
 
 
 def _prepared(
-    split: Split, todo: Sequence[int], card: Card, size: int, pool: ThreadPoolExecutor
+    split: Split,
+    todo: Sequence[int],
+    answers: Answers,
+    card: Card,
+    size: int,
+    pool: ThreadPoolExecutor,
 ) -> Iterator[tuple[list[int], list[np.ndarray]]]:
     """Batches of decoded and resized images; the next batch is prepared while one is read."""
 
@@ -122,7 +126,7 @@ def _prepared(
         images = []
         for i in chunk:
             try:
-                images.append(prepare(split.image(i), card))
+                images.append(answers.image(split, i, card))
             except StrbenchError as error:
                 raise StrbenchError(
                     f"{split.name}: {split.ids[i]}: {error.message}.",

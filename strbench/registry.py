@@ -1,8 +1,8 @@
 """name -> "module:object", imported only when asked for.
 
 Built-in entries are lines in this file; third parties add theirs through the entry-point groups
-``strbench.methods``, ``strbench.models``, ``strbench.engines``, ``strbench.spotters`` and
-``strbench.datasets``.
+``strbench.methods``, ``strbench.models``, ``strbench.engines``, ``strbench.spotters``,
+``strbench.restorers``, ``strbench.segmenters`` and ``strbench.datasets``.
 Everything that walks the catalogue (help, completion, docs, tests) walks these tables.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from strbench.errors import StrbenchError, unknown_name
 
-Kind = Literal["methods", "models", "engines", "spotters", "datasets"]
+Kind = Literal["methods", "models", "engines", "spotters", "restorers", "segmenters", "datasets"]
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "methods": {  # trained on images without labels, or with some of them
@@ -60,6 +60,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "spotters": {  # outside engines that find text in photographs: a callable that returns a Detector
         "rapidocr": "strbench.baselines.adapters.rapidocr:build_spotter",
+    },
+    "restorers": {  # nothing to train: a callable that returns a Restorer
+        "bicubic": "strbench.baselines.superres.interpolation:build",
+    },
+    "segmenters": {  # a callable that returns a Segmenter
+        "otsu": "strbench.baselines.segmentation.otsu:build",
     },
     "datasets": {  # SPEC objects: what a source holds and how it is parsed
         "iiit5k": "strbench.datasets.iiit5k:SPEC",

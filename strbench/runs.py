@@ -297,7 +297,7 @@ def execute(
                 parents=lineage,
                 trained_on=plan.trained_on,
                 key=key,
-                reads=plan.method.reader is not None or plan.method.restorer is not None,
+                reads=plan.method.answers,
             )
             saved = models.save_run(directory, plan.method.export(module), info)
             record.finish(

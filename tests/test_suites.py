@@ -8,7 +8,7 @@ import pytest
 
 from strbench import registry
 from strbench.datasets import specs
-from strbench.region_protocols import REGION_PROTOCOLS
+from strbench.evaluating import check_protocol
 
 SUITES = registry.table("suites")
 
@@ -20,7 +20,7 @@ def test_a_suite_is_whole(name: str) -> None:
     assert suite.splits
     assert len(set(suite.splits)) == len(suite.splits)
     for split in suite.splits:
-        assert re.fullmatch(r"[a-z0-9_]+/(test|val)", split)
+        assert re.fullmatch(r"[a-z0-9_]+/(test\w*|val)", split)
         assert split.startswith("rendered_") is suite.rendered
 
 
@@ -52,6 +52,7 @@ def test_the_six_common_sets_are_the_regular_and_the_irregular_ones() -> None:
         ("parseq", 133_197, set()),
         ("detection", 3533, set()),
         ("spotting", 1033, set()),
+        ("textzoom", 4373, set()),
     ],
 )
 def test_a_note_gives_the_size(name: str, words: int, uncounted: set[str]) -> None:
@@ -59,17 +60,20 @@ def test_a_note_gives_the_size(name: str, words: int, uncounted: set[str]) -> No
     suite = SUITES[name]
     assert sum(sizes[split] for split in suite.splits) == words
     assert {split for split in suite.splits if not sizes[split]} == uncounted
-    assert suite.note.startswith((f"{words:,} words", f"{words:,} photographs"))
+    assert suite.note.startswith(
+        tuple(f"{words:,} {what}" for what in ("words", "photographs", "pairs"))
+    )
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_photographs_name_their_protocols(name: str) -> None:
+def test_a_suite_is_of_one_task_and_its_protocols_are_too(name: str) -> None:
     suite = SUITES[name]
     tasks = {split.name: spec.task for spec in specs() for split in spec.splits}
-    of_photographs = {split for split in suite.splits if tasks[split] == "detection"}
-    assert of_photographs == set(suite.protocols)
-    assert suite.of_words is not bool(of_photographs)
-    assert set(suite.protocols.values()) <= set(REGION_PROTOCOLS)
+    assert {tasks[split] for split in suite.splits} == {suite.task}
+    if suite.task == "detection":
+        assert set(suite.protocols) == set(suite.splits)
+    for protocol in suite.protocols.values():
+        check_protocol(protocol, suite.task)
 
 
 def test_the_set_of_parseq_begins_with_the_fuller_common_one() -> None:

@@ -123,7 +123,12 @@ def _engines() -> list[dict[str, Any]]:
     ]
 
 
-_ENGINE_TASKS: dict[str, Task] = {"reads words": "recognition", "finds text": "detection"}
+_ENGINE_TASKS: dict[str, Task] = {
+    "reads words": "recognition",
+    "finds text": "detection",
+    "restores": "super-resolution",
+    "segments": "segmentation",
+}
 
 
 def _datasets() -> list[dict[str, Any]]:
@@ -221,12 +226,18 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def _protocols() -> list[dict[str, Any]]:
+    from strbench.image_protocols import of_task
     from strbench.protocols import PROTOCOLS
     from strbench.region_protocols import REGION_PROTOCOLS
 
     return [
         {"name": name, "of": task, "title": entry.title}
-        for task, entries in (("words", PROTOCOLS), ("regions", REGION_PROTOCOLS))
+        for task, entries in (
+            ("words", PROTOCOLS),
+            ("regions", REGION_PROTOCOLS),
+            ("pairs", of_task("super-resolution")),
+            ("masks", of_task("segmentation")),
+        )
         for name, entry in entries.items()
     ]
 

@@ -13,6 +13,7 @@ from strbench import registry
 from strbench.cli.breakdown import By, breakdown, print_breakdown
 from strbench.cli.console import Progress, print_json, print_table, say
 from strbench.cli.help import COMMON, DATA, OUTPUT
+from strbench.cli.images import show_images
 from strbench.cli.options import (
     AcceptLicence,
     BatchSize,
@@ -23,6 +24,7 @@ from strbench.cli.options import (
     Limit,
     Offline,
     Protocol,
+    Recognizer,
     RecordFolder,
     model_names,
     split_names,
@@ -67,7 +69,8 @@ def predict(
 ) -> None:
     """Read every image of a split and write the readings; resumes where it was cut short.
 
-    On photographs the model finds text, and what it found is written.
+    On photographs the model finds text, of a pair it restores the small image, of a crop it gives the
+    mask; that is written then.
 
     strbench predict rapidocr cute80/test
 
@@ -78,11 +81,6 @@ def predict(
     from strbench.models import resolve
 
     task = named_task(split)
-    if task not in ANSWERS:
-        raise StrbenchError(
-            f"{split} is a split of {task}, and predict knows {' and '.join(ANSWERS)}.",
-            hint="See: strbench list splits",
-        )
     suffixes = ANSWERS[task].suffixes
     if output is not None and output.suffix.lower() not in suffixes:
         raise StrbenchError(
@@ -158,6 +156,7 @@ def evaluate(
         ),
     ] = None,
     protocol: Protocol = None,
+    recognizer: Recognizer = None,
     limit: Limit = None,
     accept_licence: AcceptLicence = False,
     offline: Offline = False,
@@ -170,7 +169,8 @@ def evaluate(
 ) -> None:
     """Read and score test sets with one or more models, and write a run record for each.
 
-    The suites detection and spotting hold photographs: there the models find text.
+    The suites detection and spotting hold photographs, textzoom pairs, masks words with masks: there
+    models find text, restore images and segment them.
 
     strbench eval -m rapidocr -m mypackage.models:build --suite regular
 
@@ -194,6 +194,7 @@ def evaluate(
             protocol=protocol,
             accept_licence=accept_licence,
             offline=offline,
+            recognizer=recognizer,
             by=by,
             records=records,
             as_json=as_json,
@@ -201,8 +202,8 @@ def evaluate(
         return
     if by and task != "recognition":
         raise StrbenchError(
-            f"--by {by} counts words, and these are photographs.",
-            hint="Leave it out; for a row an image: strbench score --per-image FILE",
+            f"--by {by} counts words that are read, and the task is {task}.",
+            hint="Leave it out.",
         )
     chosen = list(dict.fromkeys(model or _at_hand(task)))
     if not model:
@@ -218,6 +219,7 @@ def evaluate(
         print_json({"models": chosen, "splits": names, "protocol": shown, "limit": limit})
         return
     loaded = [models.resolve(name, task=task, device=device) for name in chosen]
+    reader = models.resolve(recognizer, device=device) if recognizer else None
     # a bad name has stopped all by now
     splits = bring(names, consent, suite=suite, task=None)
     finished: list[Record] = []
@@ -230,13 +232,15 @@ def evaluate(
                 suite=title,
                 batch_size=size,
                 limit=limit,
+                recognizer=reader,
                 records_folder=records,
                 on_batch=_progress(one.name),
             )
             say(f"wrote {record.path}")
             finished.append(record)
     if task != "recognition":
-        show_regions(finished, as_json=as_json)
+        show = show_regions if task == "detection" else show_images
+        show(finished, as_json=as_json)
         return
     rows = [row for record in finished for row in breakdown(record, splits, by)] if by else []
     show_records(finished, by, rows, as_json=as_json)

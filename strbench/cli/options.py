@@ -19,10 +19,11 @@ def suite_names(incomplete: str) -> list[str]:
 
 def protocol_names(incomplete: str) -> list[str]:
     """Completions of a protocol."""
+    from strbench.image_protocols import IMAGE_PROTOCOLS
     from strbench.protocols import PROTOCOLS
     from strbench.region_protocol_table import ROWS
 
-    names = [*PROTOCOLS, *(row["name"] for row in ROWS)]
+    names = [*PROTOCOLS, *(row["name"] for row in ROWS), *IMAGE_PROTOCOLS]
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -30,7 +31,8 @@ def model_names(incomplete: str) -> list[str]:
     """Completions of a trained model or an engine."""
     from strbench.models import readers, shipped
 
-    known = [*readers(), *shipped(), *registry.names("engines"), *registry.names("spotters")]
+    kinds: tuple[registry.Kind, ...] = ("engines", "spotters", "restorers", "segmenters")
+    known = [*readers(), *shipped(), *(name for kind in kinds for name in registry.names(kind))]
     return [name for name in dict.fromkeys(known) if name.startswith(incomplete)]
 
 
@@ -81,6 +83,17 @@ Protocol = Annotated[
         "strbench-36 for words, each set's own rule for photographs.",
         autocompletion=protocol_names,
         rich_help_panel=COMMON,
+    ),
+]
+Recognizer = Annotated[
+    str | None,
+    typer.Option(
+        "--recognizer",
+        metavar="NAME",
+        help="Super-resolution: also count the words that this model reads before, after and in the "
+        "true images.",
+        autocompletion=model_names,
+        rich_help_panel=DATA,
     ),
 ]
 Breakdown = Annotated[

@@ -11,12 +11,14 @@ from strbench.cli.breakdown import breakdown
 from strbench.cli.console import say
 from strbench.cli.evaluation import show_records
 from strbench.cli.help import COMMON, DATA, OUTPUT
+from strbench.cli.images import show_images
 from strbench.cli.options import (
     AcceptLicence,
     Breakdown,
     Json,
     Offline,
     Protocol,
+    Recognizer,
     RecordFolder,
     split_names,
 )
@@ -30,7 +32,8 @@ def score(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Words: Parquet, JSONL, CSV, or `path TAB text`. Regions: a zip, a folder or a file.",
+            help="Words: Parquet, JSONL, CSV, or `path TAB text`. Regions: a zip, a folder or a file. "
+            "Images: Parquet, a folder or a zip.",
         ),
     ],
     data: Annotated[
@@ -82,6 +85,7 @@ def score(
             rich_help_panel=DATA,
         ),
     ] = None,
+    recognizer: Recognizer = None,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -118,6 +122,7 @@ def score(
     """
     from strbench import scoring
     from strbench.cli.regions import score_regions
+    from strbench.image_protocols import IMAGE_PROTOCOLS
     from strbench.predictions import read_predictions
     from strbench.protocols import DEFAULT_PROTOCOL, parse_signature
     from strbench.protocols import protocol as find_protocol
@@ -136,6 +141,18 @@ def score(
             against=against,
             table=per_image,
             name=name,
+            records=records,
+            consent=Consent(accept_licence, offline),
+            as_json=as_json,
+        )
+        return
+    if protocol in IMAGE_PROTOCOLS:
+        _score_images(
+            predictions,
+            data,
+            protocol or "",
+            name=name,
+            recognizer=recognizer,
             records=records,
             consent=Consent(accept_licence, offline),
             as_json=as_json,
@@ -175,4 +192,38 @@ def score(
     )
     rows = breakdown(record, [split], by) if by else []
     show_records([record], by, rows, as_json=as_json)
+    say(f"wrote {record.path}")
+
+
+def _score_images(
+    predictions: Path,
+    data: str | None,
+    protocol: str,
+    *,
+    name: str | None,
+    recognizer: str | None,
+    records: Path | None,
+    consent: Consent,
+    as_json: bool,
+) -> None:
+    """Score restored images or masks, print the figures and write a record."""
+    from strbench import image_scoring, models
+    from strbench.image_protocols import image_protocol
+
+    if data is None:
+        raise StrbenchError(
+            "The split that these images were made for must be named.",
+            hint=f"strbench score {predictions} textzoom/test_easy",
+        )
+    task = image_protocol(protocol).task
+    (split,) = bring([data], consent, task=task)
+    record = image_scoring.score_file(
+        predictions,
+        split,
+        name=name or predictions.stem,
+        rule=protocol,
+        recognizer=models.resolve(recognizer) if recognizer else None,
+        records_folder=records,
+    )
+    show_images([record], as_json=as_json)
     say(f"wrote {record.path}")

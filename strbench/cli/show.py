@@ -148,6 +148,11 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _engine_names() -> list[str]:
+    kinds: tuple[registry.Kind, ...] = ("engines", "spotters", "restorers", "segmenters")
+    return list(dict.fromkeys(name for kind in kinds for name in registry.names(kind)))
+
+
 def _engine(name: str) -> Page:
     from strbench.models import ENGINES, engine_missing, needs_argument, resolve
 
@@ -201,7 +206,7 @@ def _suite(name: str) -> Page:
         if suite.note:
             print(suite.note)
         print()
-        print_table(rows, title=f"{len(rows)} splits, {sum(row['n'] for row in rows):,} words")
+        print_table(rows, title=f"{len(rows)} splits, {sum(row['n'] for row in rows):,} images")
         print(f"Evaluate: strbench eval --suite {name}")
         if suite.stand_in:
             print(f"Without the data: strbench eval --suite {name} --stand-in  ({suite.stand_in})")
@@ -210,12 +215,16 @@ def _suite(name: str) -> Page:
 
 
 def _protocol(name: str) -> Page:
+    from strbench.image_protocols import IMAGE_PROTOCOLS
     from strbench.protocols import PROTOCOLS
     from strbench.region_protocols import REGION_PROTOCOLS
 
     if name in REGION_PROTOCOLS:
         region = REGION_PROTOCOLS[name]
         return Page(asdict(region), lambda: print(region.explain()))
+    if name in IMAGE_PROTOCOLS:
+        of_images = IMAGE_PROTOCOLS[name]
+        return Page(asdict(of_images), lambda: print(of_images.explain()))
     entry = PROTOCOLS[name]
     rules = {"case": entry.rules.case, "chars": entry.rules.chars, "scores_all": entry.scores_all}
     return Page({**asdict(entry), **rules}, lambda: print(entry.explain()))
@@ -229,7 +238,8 @@ def _metric(name: str) -> Page:
     text = inspect.getdoc(getattr(import_module(module), function)) or ""
 
     def display() -> None:
-        print(f"{name}, shown as {metric.shown}, in {metric.unit}: {metric.meaning}\n\n{text}")
+        unit = f", in {metric.unit}" if metric.unit else ""
+        print(f"{name}, shown as {metric.shown}{unit}: {metric.meaning}\n\n{text}")
 
     return Page({**asdict(metric), "docstring": text}, display)
 
@@ -297,10 +307,11 @@ def _table_names(name: str) -> Callable[[], list[str]]:
 
 
 def _protocol_names() -> list[str]:
+    from strbench.image_protocols import IMAGE_PROTOCOLS
     from strbench.protocols import PROTOCOLS
     from strbench.region_protocol_table import ROWS
 
-    return [*PROTOCOLS, *(row["name"] for row in ROWS)]
+    return [*PROTOCOLS, *(row["name"] for row in ROWS), *IMAGE_PROTOCOLS]
 
 
 def _run_names() -> list[str]:
@@ -312,7 +323,7 @@ def _run_names() -> list[str]:
 _KINDS: dict[str, tuple[Callable[[], list[str]], Callable[[str], Page]]] = {
     "method": (lambda: registry.names("methods"), _trainable("methods")),
     "model": (lambda: registry.names("models"), _trainable("models")),
-    "engine": (lambda: registry.names("engines"), _engine),
+    "engine": (_engine_names, _engine),
     "dataset": (_dataset_names, _dataset),
     "suite": (_table_names("suites"), _suite),
     "protocol": (_protocol_names, _protocol),

@@ -43,7 +43,9 @@ def named_splits(
     if suite is None and not data:
         from strbench.store import prepared_splits
 
-        tests = {s for entry in suites.values() if entry.of_words for s in entry.splits}
+        tests = {
+            s for entry in suites.values() if entry.task == "recognition" for s in entry.splits
+        }
         prepared = [name for name in prepared_splits() if name in tests]
         if not prepared:
             raise StrbenchError(

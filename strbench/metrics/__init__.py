@@ -54,5 +54,47 @@ METRICS: dict[str, Metric] = {
             meaning="predicted characters found in order in the label, as MMOCR counts them",
             function="strbench.metrics.recognition:char_counts",
         ),
+        Metric(
+            name="psnr",
+            shown="PSNR",
+            unit="dB",
+            meaning="mean over images of 10 log10(1 / squared error), RGB in [0, 1]",
+            function="strbench.metrics.restoration:psnr",
+        ),
+        Metric(
+            name="ssim",
+            shown="SSIM",
+            unit="",
+            meaning="mean over images of structural similarity, as TextZoom computes it",
+            function="strbench.metrics.restoration:ssim",
+        ),
+        Metric(
+            name="fg_iou",
+            shown="fgIoU",
+            unit="%",
+            meaning="intersection over union of text pixels, pooled over all images",
+            function="strbench.metrics.segmentation:fg_iou",
+        ),
+        Metric(
+            name="mean_iou",
+            shown="mIoU",
+            unit="%",
+            meaning="mean of the pooled IoU of text and of background",
+            function="strbench.metrics.segmentation:mean_iou",
+        ),
+        Metric(
+            name="texrnet_f",
+            shown="F",
+            unit="%",
+            meaning="harmonic mean of image-averaged pixel precision and recall, as TexRNet's code has it",
+            function="strbench.metrics.segmentation:texrnet_f",
+        ),
+        Metric(
+            name="word_crop_iou",
+            shown="IoU of words",
+            unit="%",
+            meaning="mean over word crops of 32 x 128 pixels of their IoU of text",
+            function="strbench.metrics.segmentation:word_crop_iou",
+        ),
     )
 }

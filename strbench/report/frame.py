@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from strbench.records import Record, load_all
 from strbench.scores import Accuracy, Figure, Score, Similarity
@@ -14,18 +14,77 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Metric = Literal[
-    "word_accuracy", "one_minus_ned", "hmean", "precision", "recall", "average_precision"
+    "word_accuracy",
+    "one_minus_ned",
+    "hmean",
+    "precision",
+    "recall",
+    "average_precision",
+    "psnr",
+    "ssim",
+    "low_accuracy",
+    "restored_accuracy",
+    "high_accuracy",
+    "fg_iou",
+    "mean_iou",
+    "texrnet_f",
+    "word_crop_iou",
 ]
-METRICS: dict[Metric, str] = {
-    "word_accuracy": "Acc",
-    "one_minus_ned": "1-NED",
-    "hmean": "F",
-    "precision": "P",
-    "recall": "R",
-    "average_precision": "AP",
+
+
+class Shown(NamedTuple):
+    """How a metric's values stand in a table."""
+
+    head: str
+    unit: str = "%"
+    scale: int = 100  # a value times this is what is shown
+    digits: int = 1
+
+    @property
+    def title(self) -> str:
+        """The head with its unit, as a caption has it: ``Acc (%)``."""
+        return f"{self.head} ({self.unit})" if self.unit else self.head
+
+    def text(self, value: float) -> str:
+        """A value as it is shown.
+
+        >>> Shown("Acc").text(0.9201), Shown("PSNR", "dB", 1, 2).text(23.0648)
+        ('92.0', '23.06')
+        """
+        return f"{self.scale * value:.{self.digits}f}"
+
+
+METRICS: dict[Metric, Shown] = {
+    "word_accuracy": Shown("Acc"),
+    "one_minus_ned": Shown("1-NED"),
+    "hmean": Shown("F"),
+    "precision": Shown("P"),
+    "recall": Shown("R"),
+    "average_precision": Shown("AP"),
+    "psnr": Shown("PSNR", "dB", 1, 2),
+    "ssim": Shown("SSIM", "", 1, 4),
+    "low_accuracy": Shown("Acc of the low-resolution images"),
+    "restored_accuracy": Shown("Acc of the restored images"),
+    "high_accuracy": Shown("Acc of the high-resolution images"),
+    "fg_iou": Shown("fgIoU"),
+    "mean_iou": Shown("mIoU"),
+    "texrnet_f": Shown("F of pixels"),
+    "word_crop_iou": Shown("IoU of words"),
 }
-# Metrics that are means over the samples of a split: sets can be pooled by adding up.
-PER_SAMPLE: frozenset[Metric] = frozenset({"word_accuracy", "one_minus_ned"})
+# Metrics that are means over the samples of a split: sets can be pooled by adding up. Pooled PSNR is
+# none, but its papers weigh the sets by their sizes all the same.
+PER_SAMPLE: frozenset[Metric] = frozenset(
+    {
+        "word_accuracy",
+        "one_minus_ned",
+        "psnr",
+        "ssim",
+        "low_accuracy",
+        "restored_accuracy",
+        "high_accuracy",
+        "word_crop_iou",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +99,37 @@ class Entry:
         return self.record.name
 
     def value(self, metric: Metric) -> float | None:
-        """The proportion in [0, 1]; None where the run did not take it or the split is empty."""
+        """The figure: a proportion in [0, 1], or in the metric's unit.
+
+        None where the run did not take it or the split is empty.
+        """
         if metric == "word_accuracy":
             accuracy = self.score.word_accuracy
             return accuracy.correct / accuracy.n if accuracy and accuracy.n else None
-        if metric not in PER_SAMPLE:
-            return self.score.figures[metric].value if metric in self.score.figures else None
-        similarity = self.score.one_minus_ned
-        return similarity.sum / similarity.n if similarity and similarity.n else None
+        if metric == "one_minus_ned":
+            similarity = self.score.one_minus_ned
+            return similarity.sum / similarity.n if similarity and similarity.n else None
+        return self.score.figures[metric].value if metric in self.score.figures else None
 
     def total(self, metric: Metric) -> float | int | None:
-        """The integer count of correct words, the sum of the similarities, or what is divided."""
+        """The integer count of correct words, the sum over the samples, or what is divided."""
         if metric == "word_accuracy":
             return self.score.word_accuracy.correct if self.score.word_accuracy else None
-        if metric not in PER_SAMPLE:
-            return self.score.figures[metric].part if metric in self.score.figures else None
-        return self.score.one_minus_ned.sum if self.score.one_minus_ned else None
+        if metric == "one_minus_ned":
+            return self.score.one_minus_ned.sum if self.score.one_minus_ned else None
+        if metric not in self.score.figures:
+            return None
+        figure = self.score.figures[metric]
+        is_sum = figure.part is None and metric in PER_SAMPLE
+        return figure.value * self.score.n if is_sum else figure.part
 
     def interval(self, metric: Metric) -> tuple[float, float] | None:
         """The 95 % interval of ``value``, where the run recorded one."""
         measure: Accuracy | Similarity | Figure | None
-        if metric in PER_SAMPLE:
-            accuracy, similarity = self.score.word_accuracy, self.score.one_minus_ned
-            measure = accuracy if metric == "word_accuracy" else similarity
+        if metric == "word_accuracy":
+            measure = self.score.word_accuracy
+        elif metric == "one_minus_ned":
+            measure = self.score.one_minus_ned
         else:
             measure = self.score.figures.get(metric)
         if measure is None or measure.low is None or measure.high is None:
@@ -146,7 +213,7 @@ def _scored_with(record: Record, protocol: str) -> bool:
     """Whether a run belongs to a protocol; one that never got to scoring says so itself."""
     if record.scores:
         return any(score.protocol == protocol for score in record.scores)
-    return record.protocol in ("", protocol)
+    return not record.protocol or protocol in record.protocol.split("+")
 
 
 def _omission(record: Record, split: str, reason: str) -> Omission:
@@ -157,7 +224,7 @@ def long_rows(records: Iterable[Record], *, reported: bool = True) -> list[dict[
     """Every score of every run and every reported figure, one dictionary a row.
 
     Nothing is left out: ``enters`` says whether the row stands in a table, ``reason`` why not. A run
-    without scores gives one row with an empty split. Values are proportions in [0, 1].
+    without scores gives one row with an empty split. Values are proportions in [0, 1]; PSNR is in dB.
     """
     runs = list(records)
     reasons: dict[tuple[Path, str], str] = {

@@ -8,7 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from strbench.report.table import Cell, Line, Report, Table, metric_title
+from strbench.report.frame import METRICS, Shown
+from strbench.report.table import Cell, Line, Report, Table
 from strbench.report.welch import Spread
 
 if TYPE_CHECKING:
@@ -18,40 +19,32 @@ MISSING = "–"
 AVERAGES = ("weighted avg", "plain avg")
 
 
-def percent(value: float) -> str:
-    """A proportion as percent with one decimal.
-
-    >>> percent(0.9201)
-    '92.0'
-    """
-    return f"{100 * value:.1f}"
-
-
-def _figure(cell: Cell | None, *, intervals: bool, seeds: int) -> str:
+def _figure(cell: Cell | None, shown: Shown, *, intervals: bool, seeds: int) -> str:
     if cell is None:
         return MISSING
     if cell.printed:
         return cell.printed
-    text = _with_spread(Spread(cell.value, cell.sd, cell.seeds), seeds)
+    text = _with_spread(Spread(cell.value, cell.sd, cell.seeds), shown, seeds)
     if intervals and cell.low is not None and cell.high is not None:
-        text += f" [{percent(cell.low)}, {percent(cell.high)}]"
+        text += f" [{shown.text(cell.low)}, {shown.text(cell.high)}]"
     return text
 
 
-def _with_spread(found: Spread, seeds: int) -> str:
-    """Mean ± sd in percent; the number of seeds in brackets where it is not the row's."""
-    text = percent(found.mean)
+def _with_spread(found: Spread, shown: Shown, seeds: int) -> str:
+    """Mean ± sd; the number of seeds in brackets where it is not the row's."""
+    text = shown.text(found.mean)
     if found.sd is not None:
-        text += f" ± {percent(found.sd)}"
+        text += f" ± {shown.text(found.sd)}"
     return text if found.n == seeds else f"{text} ({found.n})"
 
 
 def _averages(table: Table, line: Line) -> list[str]:
+    shown = METRICS[table.metric]
     if line.spreads is not None:
-        texts = [_with_spread(found, line.seeds) for found in line.spreads]
+        texts = [_with_spread(found, shown, line.seeds) for found in line.spreads]
     else:
         values = (line.weighted, line.plain)
-        texts = [MISSING if value is None else percent(value) for value in values]
+        texts = [MISSING if value is None else shown.text(value) for value in values]
     return texts if table.is_weighted else texts[1:]
 
 
@@ -75,7 +68,7 @@ def _body(table: Table, line: Line, *, intervals: bool) -> list[tuple[str, bool]
         texts.append((str(line.seeds) if line.is_measured else MISSING, False))
     for column in table.columns:
         cell = line.cells.get(column.split)
-        text = _figure(cell, intervals=intervals, seeds=line.seeds)
+        text = _figure(cell, METRICS[table.metric], intervals=intervals, seeds=line.seeds)
         texts.append((text, cell is not None and cell.is_bold))
     if table.has_averages:
         texts += [(text, False) for text in _averages(table, line)]
@@ -85,7 +78,7 @@ def _body(table: Table, line: Line, *, intervals: bool) -> list[tuple[str, bool]
 
 
 def _caption(table: Table) -> str:
-    return f"{table.title}: {metric_title(table.metric)}, protocol {table.protocol}"
+    return f"{table.title}: {METRICS[table.metric].title}, protocol {table.protocol}"
 
 
 def escape_markdown(text: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 from strbench.errors import DATA, StrbenchError
 from strbench.records import Record
-from strbench.report.frame import Entry, select
-from strbench.report.render import MISSING, escape_markdown, percent
+from strbench.report.frame import METRICS, Entry, select
+from strbench.report.render import MISSING, escape_markdown
 from strbench.report.reported import Figure, load_reported
 from strbench.report.table import Column
 from strbench.report.welch import Spread, spread, welch
@@ -330,17 +330,20 @@ def as_rows(made: Rebuilt) -> list[dict[str, str]]:
     return rows
 
 
+_ACC = METRICS["word_accuracy"]
+
+
 def _measured(cell: Cell, seeds: int) -> str:
     if not cell.values:
         return MISSING
     text = _spread(spread(cell.values), seeds)
     if cell.low is not None and cell.high is not None:
-        text += f" [{percent(cell.low)}, {percent(cell.high)}]"
+        text += f" [{_ACC.text(cell.low)}, {_ACC.text(cell.high)}]"
     return text
 
 
 def _spread(found: Spread, seeds: int) -> str:
-    text = percent(found.mean) + (f" ± {percent(found.sd)}" if found.sd is not None else "")
+    text = _ACC.text(found.mean) + (f" ± {_ACC.text(found.sd)}" if found.sd is not None else "")
     return text if found.n == seeds else f"{text} ({found.n})"
 
 

@@ -210,8 +210,8 @@ def _metric_of(entries: Sequence[Entry], wanted: Metric) -> Metric:
     """The metric that a protocol's tables show: the wanted one, or what its task has in its place."""
     if any(entry.value(wanted) is not None for entry in entries):
         return wanted
-    is_region = any(entry.value("hmean") is not None for entry in entries)
-    return "hmean" if is_region else wanted
+    mains: tuple[Metric, ...] = ("hmean", "psnr", "fg_iou", "word_crop_iou")
+    return next((m for m in mains if any(e.value(m) is not None for e in entries)), wanted)
 
 
 def _splits_of(omission: Omission, records: Sequence[Record]) -> set[str]:
@@ -386,7 +386,7 @@ def _reported_lines(
     for figure in figures:
         if figure.split in splits and figure.metric == metric:
             key = (figure.label, f"reported, {figure.citation}")
-            cell = Cell(value=float(figure.value) / 100, printed=figure.value)
+            cell = Cell(value=float(figure.value) / METRICS[metric].scale, printed=figure.value)
             lines.setdefault(key, {})[figure.split] = cell
     return [Line(model, source, cells) for (model, source), cells in sorted(lines.items())]
 
@@ -400,8 +400,3 @@ def _tie_note(methods: frozenset[str]) -> str:
         "Bold: the best of a column where no other row ties with it; ties by "
         f"{' and by '.join(ways)} (95 %)."
     )
-
-
-def metric_title(metric: Metric) -> str:
-    """What a caption calls the metric: ``Acc`` or ``1-NED``, in percent."""
-    return f"{METRICS[metric]} (%)"

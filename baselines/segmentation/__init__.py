@@ -1,0 +1,1 @@
+"""Text segmentation: which pixels of an image are text."""

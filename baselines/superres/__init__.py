@@ -1,0 +1,1 @@
+"""Text super-resolution: pairs of one word at two resolutions."""
