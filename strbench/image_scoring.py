@@ -78,6 +78,16 @@ def _of_size(values: Values, shape: tuple[int, ...], id_: str) -> Values:
     return values
 
 
+def mask_at_size(split: Split, index: int, rule: ImageProtocol) -> Pixels:
+    """The true mask at a protocol's size, (H, W), in the values of ``strbench.masks``."""
+    label = decode_mask(split.mask(index))
+    if rule.size is None:
+        return label
+    height, width = rule.size
+    small = Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST)
+    return np.asarray(small)
+
+
 def score_masks(
     made: Mapping[str, Values], split: Split, rule: ImageProtocol, *, limit: int | None = None
 ) -> PixelCounts:
@@ -88,11 +98,7 @@ def score_masks(
     """
     parts = []
     for i, id_ in enumerate(split.ids[:limit]):
-        label = decode_mask(split.mask(i))
-        if rule.size is not None:
-            height, width = rule.size
-            small = Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST)
-            label = np.asarray(small)
+        label = mask_at_size(split, i, rule)
         values = _of_size(made[id_], label.shape, id_)
         parts.append(segmentation.count_pixels(label, values >= TEXT_FROM))
     return segmentation.join(parts)

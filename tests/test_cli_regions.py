@@ -91,7 +91,7 @@ def test_other_images_are_refused(
     assert run("score", files[0], "--protocol", "ic15-iou").code == 2
     assert "no such file" in run("score", files[0], "gone.zip", "--protocol", "ic15-iou").err
     words = run("eval", "--data", "cute80/test", "--protocol", "ic15-iou")
-    assert "a protocol of found regions, and these are words" in words.err
+    assert "a protocol of detection, and recognition is asked for" in words.err
     assert "near names" in run("score", *files, "--protocol", "ic15-iuo").err
 
 

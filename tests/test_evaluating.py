@@ -159,9 +159,13 @@ def test_arrays_are_polygons_too(split: Split, tmp_path: Path) -> None:
 def test_protocols_belong_to_tasks(home: Path, split: Split) -> None:
     with pytest.raises(StrbenchError, match="mine_det/test has no protocol of its own"):
         evaluating.evaluate(loaded({}), [split])
-    with pytest.raises(StrbenchError, match="a protocol of words, and these are photographs"):
+    with pytest.raises(
+        StrbenchError, match="a protocol of recognition, and detection is asked for"
+    ):
         evaluating.evaluate(loaded({}), [split], protocols="strbench-36")
-    with pytest.raises(StrbenchError, match="a protocol of found regions, and these are words"):
+    with pytest.raises(
+        StrbenchError, match="a protocol of detection, and recognition is asked for"
+    ):
         evaluating.check_protocol("ic15-iou", "recognition")
     assert evaluating.default_protocol("ic15_det/test", "detection") == "ic15-iou"
     assert evaluating.default_protocol("ic15/test", "recognition") == "strbench-36"

@@ -26,8 +26,8 @@ def view(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Predictions of words, one file or several, or found regions; or names of models that "
-            "were evaluated on the split.",
+            help="Predictions of words, restored images or masks, one or several, or found regions; or "
+            "names of models that were evaluated on the split.",
         ),
     ],
     truth: Annotated[
@@ -76,6 +76,7 @@ def view(
 
     strbench view submit.zip --data ic15_det/test -o page
     """
+    from strbench.image_protocols import IMAGE_PROTOCOLS
     from strbench.region_protocols import REGION_PROTOCOLS
     from strbench.view import write_page
 
@@ -88,6 +89,8 @@ def view(
                 hint=f"strbench view {results[0]} --data {truth} --protocol {protocol} -o {output}",
             )
         gallery, pictures = _regions(results[0], truth, protocol, format, images, consent)
+    elif protocol in IMAGE_PROTOCOLS:
+        gallery, pictures = _images(results, truth, protocol, consent)
     else:
         gallery, pictures = _words(results, truth, protocol, consent)
     title = f"{' and '.join(map(_model, results))} on {truth}"
@@ -163,6 +166,20 @@ def _words(
     return gallery, _of_split(split)
 
 
+def _images(
+    results: list[Path], truth: str, protocol: str, consent: Consent
+) -> tuple[Gallery, Images]:
+    from strbench.image_predictions import read_images
+    from strbench.image_protocols import image_protocol
+    from strbench.view.image_items import mask_items, restored_items
+
+    rule = image_protocol(protocol)
+    (split,) = bring([truth], consent, task=rule.task)
+    made = {_model(file): read_images(_file(file, split), split.ids) for file in results}
+    items = restored_items if rule.task == "super-resolution" else mask_items
+    return items(made, split, rule, about=[("protocol", rule.name), ("data", truth)])
+
+
 def _model(results: Path) -> str:
     """The name under which results are shown: the file's, without the suffix of a prediction file."""
     from strbench.prediction_files import READERS
@@ -175,7 +192,7 @@ def _file(name: Path, split: Split) -> Path:
     """A prediction file, or what a model of that name read in the split as it is now."""
     from strbench.home import home
 
-    if name.is_file() or _model(name) != str(name):
+    if name.exists() or _model(name) != str(name):
         return name
     folder = home() / "predictions" / str(name).replace("/", "_").replace(":", "_")
     made = folder / f"{split.name.replace('/', '.')}@{split.fingerprint[:8]}.parquet"

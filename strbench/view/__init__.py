@@ -1,7 +1,7 @@
 """Results image by image: a folder with one page that opens from disk, without a server.
 
-``detection_items`` and ``recognition_items`` make a ``Gallery`` of what a protocol scored, and
-``write_page`` writes it. Another task needs a function like those two and nothing else: an item may
+``detection_items``, ``recognition_items``, ``restored_items`` and ``mask_items`` make a ``Gallery`` of
+what a protocol scored, and ``write_page`` writes it. Another task needs a function like those two and nothing else: an item may
 have several pictures, and filters, figures and orders are part of the gallery.
 """
 

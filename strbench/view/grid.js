@@ -92,7 +92,7 @@ function lines(item) {
   const node = make("div", { className: "lines" });
   const add = (who, said, verdict = "", className = "") => node.append(make("div", {},
     make("span", { className: "who" }, who, " ", make("span", { className }, verdict)), said));
-  add("label", text(item.label ?? ""));
+  if (item.label !== null) add("label", text(item.label));
   item.readings.forEach(([said, confidence, isRight], k) => {
     const [sign, className] = isRight === null ? ["not scored", ""] : isRight ? ["✓ right", "is-right"] : ["✗ wrong", "is-wrong"];
     add(PAGE.models[k], isRight ? text(said) : compared(item.label ?? "", said), `${sign} ${sure(confidence)}`, className);
