@@ -73,6 +73,7 @@ class Reproduction:
     scales: Mapping[str, Scale]
     average: str = ""  # what the CSV calls the printed average over all columns; "": none
     protocol: str = "strbench-36"
+    metrics: tuple[str, ...] = ("word_accuracy",)  # a table each, see strbench.report.frame.METRICS
     note: str = ""
 
 

@@ -14,6 +14,8 @@ from strbench.cli.options import Json, suite_names
 from strbench.errors import StrbenchError
 
 if TYPE_CHECKING:
+    from strbench.report.sources import Source
+    from strbench.types import Task
     pass
 
 Records = Annotated[
@@ -183,7 +185,8 @@ def compare(
 ) -> None:
     """Paired difference of two models on the same samples, and the samples that flipped.
 
-    Detectors and spotters: the difference of F, and the photographs on which they differ most.
+    Of detectors the difference of F, of restorers and segmenters that of each figure, and the images on
+    which they differ most.
 
     strbench compare rapidocr vit-ctc-micro.smoke
 
@@ -192,29 +195,32 @@ def compare(
     from strbench.cli.splits import named_task
     from strbench.home import home
     from strbench.report import compare as words
+    from strbench.report import compare_images as images
     from strbench.report import compare_regions as regions
     from strbench.report.sources import shared
 
     folder = records if records is not None else home() / "records"
     pairs = shared(first, second, records=folder, splits=split, protocol=protocol)
-    tasks = [named_task(one.split) for one, _ in pairs]
-    seen = [
-        regions.paired(*pair, protocol=protocol)
-        for pair, task in zip(pairs, tasks, strict=True)
-        if task == "detection"
-    ]
-    read = [
-        words.paired(*pair, protocol=protocol)
-        for pair, task in zip(pairs, tasks, strict=True)
-        if task != "detection"
-    ]
+    of: dict[str, list[tuple[Source, Source]]] = {"words": [], "regions": [], "images": []}
+    for pair in pairs:
+        of[_PAIRED[named_task(pair[0].split)]].append(pair)
+    read = [words.paired(*pair, protocol=protocol) for pair in of["words"]]
+    seen = [regions.paired(*pair, protocol=protocol) for pair in of["regions"]]
+    made = [one for pair in of["images"] for one in images.paired(*pair, protocol=protocol)]
+    n = limit_samples
     if as_json:
-        rows = [
-            *words.as_json(read, limit=limit_samples),
-            *regions.as_json(seen, limit=limit_samples),
-        ]
-        print_json({"comparisons": rows})
+        rows = [*words.as_json(read, limit=n), *regions.as_json(seen, limit=n)]
+        print_json({"comparisons": [*rows, *images.as_json(made, limit=n)]})
         return
-    parts = [words.markdown(read, limit=limit_samples)] if read else []
-    parts += [regions.markdown(seen, limit=limit_samples)] if seen else []
+    parts = [words.markdown(read, limit=n)] if read else []
+    parts += [regions.markdown(seen, limit=n)] if seen else []
+    parts += [images.markdown(made, limit=n)] if made else []
     sys.stdout.write("\n".join(parts))
+
+
+_PAIRED: dict[Task, str] = {
+    "recognition": "words",
+    "detection": "regions",
+    "super-resolution": "images",
+    "segmentation": "images",
+}

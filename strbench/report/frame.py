@@ -53,6 +53,10 @@ class Shown(NamedTuple):
         """
         return f"{self.scale * value:.{self.digits}f}"
 
+    def signed(self, value: float) -> str:
+        """A difference as it is shown, with its sign."""
+        return f"{self.scale * value:+.{self.digits}f}"
+
 
 METRICS: dict[Metric, Shown] = {
     "word_accuracy": Shown("Acc"),

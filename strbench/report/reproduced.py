@@ -12,7 +12,7 @@ from typing import Any
 
 from strbench.errors import DATA, StrbenchError
 from strbench.records import Record
-from strbench.report.frame import METRICS, Entry, select
+from strbench.report.frame import METRICS, Entry, Metric, Shown, select
 from strbench.report.render import MISSING, escape_markdown
 from strbench.report.reported import Figure, load_reported
 from strbench.report.table import Column
@@ -23,12 +23,12 @@ from strbench.stats import holm, paired_difference
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a row scored on a split: proportions, one a seed, and the figure that was printed."""
+    """What a row scored on a split, a value a seed, and the figure that was printed."""
 
     values: tuple[float, ...]
     low: float | None  # 95 % interval of one seed
     high: float | None
-    reported: str  # percent, with the digits that were printed; "" without one
+    reported: str  # with the digits that were printed; "" without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row; ``average`` is weighted by the words of the measured columns."""
+    """One row; ``average`` is weighted by the samples of the measured columns."""
 
     label: str
     runs: tuple[str, ...]  # one a seed
@@ -63,6 +63,7 @@ class Rebuilt:
     scale: str
     title: str
     protocol: str
+    metric: Metric
     seeds: int
     rendered: bool
     columns: tuple[Column, ...]  # measured ones
@@ -79,10 +80,13 @@ def build(
     steps: Sequence[Step],
     records: Iterable[Record],
     weights: Mapping[str, str],
+    *,
+    metric: Metric = "word_accuracy",
 ) -> Rebuilt:
     """The table of what the runs of a plan scored.
 
     Args:
+        metric: what the cells show, one of the table's.
         steps: the plan; rows that it does not have are left out.
         weights: run -> SHA-256 of its weights as they are. Scores of other weights and other runs do
             not count.
@@ -96,21 +100,26 @@ def build(
     entries = {
         (entry.model, entry.score.split): entry
         for entry in select(whole, protocol=found.protocol).entries
-        if entry.score.split in tests and entry.value("word_accuracy") is not None
+        if entry.score.split in tests and entry.value(metric) is not None
     }
     runs = {row.label: [run_name(table, scale, row.run, seed) for seed in seeds] for row in rows}
     measured = [split for split in tests if any(known == split for _, known in entries)]
     rendered = any(entry.score.rendered for entry in entries.values()) or _are_drawn(tests)
     figures = [] if rendered else load_reported()
-    lines = [_line(row, runs[row.label], entries, measured, tests, found, figures) for row in rows]
-    lines = _with_gaps(lines, rows, entries, measured)
+    figures = [figure for figure in figures if figure.metric == metric]
+    lines = [
+        _line(row, runs[row.label], entries, measured, tests, found, figures, metric)
+        for row in rows
+    ]
+    lines = _with_gaps(lines, rows, entries, measured, metric)
     sizes = {split: entry.score.n for (_, split), entry in entries.items()}
     missing = tuple(dict.fromkeys(split for step in evaluations for split in step.missing))
     return Rebuilt(
         table=table,
         scale=scale,
-        title=f"{found.title}, scale {scale}: Acc (%), protocol {found.protocol}",
+        title=f"{found.title}, scale {scale}: {METRICS[metric].title}, protocol {found.protocol}",
         protocol=found.protocol,
+        metric=metric,
         seeds=len(seeds),
         rendered=rendered,
         columns=tuple(Column(split, sizes[split]) for split in measured),
@@ -133,6 +142,9 @@ def _are_drawn(splits: Sequence[str]) -> bool:
 def printed(row: Row, figures: Iterable[Figure], *, split: str, dataset: str = "") -> str:
     """The figure that a paper prints for a row on a split, or for ``dataset`` where no split is named.
 
+    Args:
+        figures: of one metric.
+
     Raises:
         StrbenchError: the row's filter finds several figures that differ.
     """
@@ -141,8 +153,7 @@ def printed(row: Row, figures: Iterable[Figure], *, split: str, dataset: str = "
     values = {
         figure.value
         for figure in figures
-        if figure.metric == "word_accuracy"
-        and figure.split == split
+        if figure.split == split
         and (split or figure.dataset == dataset)
         and all(getattr(figure, name) == value for name, value in row.reported.items())
     }
@@ -163,18 +174,19 @@ def _line(
     tests: Sequence[str],
     found: Reproduction,
     figures: Sequence[Figure],
+    metric: Metric,
 ) -> Line:
     cells: dict[str, Cell] = {}
     for split in tests:
         own = [entries[run, split] for run in runs if (run, split) in entries]
-        interval = own[0].interval("word_accuracy") if len(own) == 1 else None
+        interval = own[0].interval(metric) if len(own) == 1 else None
         cells[split] = Cell(
-            values=tuple(v for entry in own if (v := entry.value("word_accuracy")) is not None),
+            values=tuple(v for entry in own if (v := entry.value(metric)) is not None),
             low=interval[0] if interval else None,
             high=interval[1] if interval else None,
             reported=printed(row, figures, split=split),
         )
-    averages = _averages(runs, entries, measured)
+    averages = _averages(runs, entries, measured, metric)
     is_whole = tuple(measured) == found.columns and bool(found.average)
     return Line(
         label=row.label,
@@ -187,15 +199,19 @@ def _line(
 
 
 def _averages(
-    runs: Sequence[str], entries: Mapping[tuple[str, str], Entry], measured: Sequence[str]
+    runs: Sequence[str],
+    entries: Mapping[tuple[str, str], Entry],
+    measured: Sequence[str],
+    metric: Metric,
 ) -> dict[str, float]:
-    """Run -> its average weighted by words, for the runs that have every measured column."""
+    """Run -> its average weighted by samples, for the runs that have every measured column."""
     averages = {}
     for run in runs:
         own = [entries[run, split] for split in measured if (run, split) in entries]
         if own and len(own) == len(measured):
-            right = sum(entry.total("word_accuracy") or 0 for entry in own)
-            averages[run] = right / sum(entry.score.n for entry in own)
+            sizes = [entry.score.n for entry in own]
+            values = [entry.value(metric) or 0.0 for entry in own]
+            averages[run] = sum(v * n for v, n in zip(values, sizes, strict=True)) / sum(sizes)
     return averages
 
 
@@ -204,15 +220,16 @@ def _with_gaps(
     rows: Sequence[Row],
     entries: Mapping[tuple[str, str], Entry],
     measured: Sequence[str],
+    metric: Metric,
 ) -> list[Line]:
     """The lines with the differences that rows ask for, where both rows were measured whole."""
     by_label = {line.label: line for line in lines}
     gaps: dict[str, Gap] = {}
     for row in rows:
         if row.against in by_label:
-            first = _averages(by_label[row.label].runs, entries, measured)
-            second = _averages(by_label[row.against].runs, entries, measured)
-            gap = _gap(row.against, first, second, entries, measured)
+            first = _averages(by_label[row.label].runs, entries, measured, metric)
+            second = _averages(by_label[row.against].runs, entries, measured, metric)
+            gap = _gap(row.against, first, second, entries, measured, metric)
             if gap is not None:
                 gaps[row.label] = gap
     corrected = holm({label: gap.p for label, gap in gaps.items()})
@@ -230,26 +247,42 @@ def _gap(
     second: Mapping[str, float],
     entries: Mapping[tuple[str, str], Entry],
     measured: Sequence[str],
+    metric: Metric,
 ) -> Gap | None:
     if not first or not second:
         return None
     if min(len(first), len(second)) > 1:
         return Gap(against, *welch(list(first.values()), list(second.values())), test="seeds")
-    from strbench.report.compare import outcomes
-    from strbench.report.sources import Source
-
     pair = next(iter(first)), next(iter(second))
     sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
     groups: dict[str, Any] = {}
     try:
         for split in measured:
-            both = outcomes([Source.of(entries[run, split]) for run in pair])
-            groups[split] = both.groups
-            for side, correct in zip(sides, both.correct, strict=True):
-                side[split] = correct
+            values, groups[split] = _per_sample([entries[run, split] for run in pair], metric)
+            for side, own in zip(sides, values, strict=True):
+                side[split] = own
     except StrbenchError:  # a split or prediction file is not what the records describe: no test
         return None
-    return Gap(against, *paired_difference(*sides, groups), test="words")
+    return Gap(against, *paired_difference(*sides, groups), test="samples")
+
+
+def _per_sample(pair: Sequence[Entry], metric: Metric) -> tuple[list[Any], Any]:
+    """What each run scored on every sample of a split, and the samples' photographs.
+
+    Raises:
+        StrbenchError: as ``compare.outcomes`` and ``compare_images.image_values`` do.
+    """
+    from strbench.report.sources import Source
+
+    sources = [Source.of(entry) for entry in pair]
+    if metric == "word_accuracy":
+        from strbench.report.compare import outcomes
+
+        both = outcomes(sources)
+        return list(both.correct), both.groups
+    from strbench.report.compare_images import image_values
+
+    return image_values(sources)[2][metric], None
 
 
 def _notes(
@@ -263,7 +296,7 @@ def _notes(
 ) -> list[str]:
     notes = [f"Scale: {chosen.title}.", *_data_notes(chosen, steps)]
     if rendered:
-        notes.append("Words drawn by strbench: no figure of a paper stands beside them.")
+        notes.append("Images drawn by strbench: no figure of a paper stands beside them.")
     elif any(cell.reported for line in lines for cell in line.cells.values()):
         notes.append(f"Reported: {found.source}; measured at the paper's scale, not at this one.")
     else:
@@ -279,15 +312,15 @@ def _notes(
     if any(len(cell.values) > 1 for line in lines for cell in line.cells.values()):
         notes.append("Mean ± standard deviation over seeds (n - 1), each with its own pretraining.")
     if any(cell.low is not None for line in lines for cell in line.cells.values()):
-        notes.append("In square brackets the 95 % interval of a single run over the test words.")
+        notes.append("In square brackets the 95 % interval of a single run over the test samples.")
     if "seeds" in sampled:
         notes.append(
-            "Difference of the averages: Welch's t-test over seeds on these very words, p-values "
+            "Difference of the averages: Welch's t-test over seeds on these very samples, p-values "
             "Holm-corrected."
         )
-    if "words" in sampled:
+    if "samples" in sampled:
         notes.append(
-            "Difference of the averages: paired bootstrap over words of a single pair of runs, which "
+            "Difference of the averages: paired bootstrap over samples of a single pair of runs, which "
             "says nothing of other seeds; p-values Holm-corrected."
         )
     return notes + [note for note in (chosen.note, found.note) if note]
@@ -317,40 +350,37 @@ def as_rows(made: Rebuilt) -> list[dict[str, str]]:
         row = {"row": line.label}
         for column in made.columns:
             cell = line.cells[column.split]
-            row[column.head] = _measured(cell, made.seeds)
+            row[column.head] = _measured(cell, METRICS[made.metric], made.seeds)
             if not made.rendered:
                 row[f"{Column(column.split, None).head} reported"] = cell.reported or MISSING
         if len(made.columns) > 1:
-            row["average"] = _spread(line.average, made.seeds) if line.average else MISSING
+            row["average"] = _spread(line.average, METRICS[made.metric], made.seeds) if line.average else MISSING
             if not made.rendered and any(one.reported_average for one in made.lines):
                 row["average reported"] = line.reported_average or MISSING
         if has_gaps:
-            row["difference"] = _difference(line.gap) if line.gap else MISSING
+            row["difference"] = _difference(line.gap, METRICS[made.metric]) if line.gap else MISSING
         rows.append(row)
     return rows
 
 
-_ACC = METRICS["word_accuracy"]
-
-
-def _measured(cell: Cell, seeds: int) -> str:
+def _measured(cell: Cell, shown: Shown, seeds: int) -> str:
     if not cell.values:
         return MISSING
-    text = _spread(spread(cell.values), seeds)
+    text = _spread(spread(cell.values), shown, seeds)
     if cell.low is not None and cell.high is not None:
-        text += f" [{_ACC.text(cell.low)}, {_ACC.text(cell.high)}]"
+        text += f" [{shown.text(cell.low)}, {shown.text(cell.high)}]"
     return text
 
 
-def _spread(found: Spread, seeds: int) -> str:
-    text = _ACC.text(found.mean) + (f" ± {_ACC.text(found.sd)}" if found.sd is not None else "")
+def _spread(found: Spread, shown: Shown, seeds: int) -> str:
+    text = shown.text(found.mean) + (f" ± {shown.text(found.sd)}" if found.sd is not None else "")
     return text if found.n == seeds else f"{text} ({found.n})"
 
 
-def _difference(gap: Gap) -> str:
-    ends = f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+def _difference(gap: Gap, shown: Shown) -> str:
+    ends = f"[{shown.signed(gap.low)}, {shown.signed(gap.high)}]"
     p = "p < 0.001" if gap.p < 1e-3 else f"p {gap.p:.3f}"
-    return f"{100 * gap.value:+.1f} {ends} {p} against {gap.against}"
+    return f"{shown.signed(gap.value)} {ends} {p} against {gap.against}"
 
 
 def markdown(made: Rebuilt) -> str:
@@ -366,13 +396,20 @@ def markdown(made: Rebuilt) -> str:
     return "\n".join([*parts, *(f"{escape_markdown(note)}\n" for note in made.notes)])
 
 
-def as_json(made: Rebuilt, outcomes: Sequence[Mapping[str, Any]]) -> str:
-    """One JSON document: proportions, what became of each step, and the notes."""
-    document = {**asdict(made), "steps": list(outcomes)}
+def as_document(made: Rebuilt) -> dict[str, Any]:
+    """The table as an object ready for JSON: values in the metric's unit, proportions where it is %."""
+    document = asdict(made)
     for line in document["lines"]:
         for cell in line["cells"].values():
             found = spread(cell["values"]) if cell["values"] else None
             cell |= {"mean": found.mean if found else None, "sd": found.sd if found else None}
         average = line["average"]
         line["average"] = dict(zip(Spread._fields, average, strict=True)) if average else None
-    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    return document
+
+
+def as_json(tables: Sequence[Rebuilt], outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """One JSON document: the table, or a list of them, one a metric; and what became of each step."""
+    documents = [as_document(made) for made in tables]
+    head = documents[0] if len(documents) == 1 else {"tables": documents}
+    return json.dumps({**head, "steps": list(outcomes)}, ensure_ascii=False, indent=1) + "\n"
