@@ -7,19 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from strbench import image_scoring, records, region_scoring, registry, scoring
+from strbench import image_scoring, records, region_scoring, scoring
 from strbench.answers import ANSWERS
 from strbench.errors import StrbenchError
 from strbench.home import home
-from strbench.image_protocols import image_protocol, of_task
+from strbench.image_protocols import image_protocol
 from strbench.loading import resize_name
 from strbench.models import Loaded
 from strbench.predict import PredictionRun, predict
-from strbench.protocols import DEFAULT_PROTOCOL, PROTOCOLS, protocol
-from strbench.region_protocols import REGION_PROTOCOLS, region_protocol
+from strbench.protocols import protocol
+from strbench.region_protocols import region_protocol
 from strbench.scores import Score
 from strbench.scoring import data_of
 from strbench.store import Split
+from strbench.task_protocols import check_protocol, default_protocol
 from strbench.types import Task
 
 # What a data set's score adds to the record: the entry, and reason -> count of what to know of it.
@@ -42,56 +43,6 @@ def task_of(splits: Sequence[Split]) -> Task:
         + ".",
         hint="See: strbench list splits",
     )
-
-
-_DEFAULTS: dict[Task, str] = {
-    "recognition": DEFAULT_PROTOCOL,
-    "super-resolution": "textzoom",
-    "segmentation": "textseg",
-}
-
-
-def default_protocol(split: str, task: Task) -> str:
-    """The protocol under which the split of that name is scored where none is named.
-
-    The one that a suite has for it: every detection competition has a rule of its own. Else of words
-    ``strbench-36``, of pairs ``textzoom``, of masks ``textseg``.
-
-    Raises:
-        StrbenchError: photographs that stand in no suite.
-    """
-    for suite in registry.table("suites").values():
-        if split in suite.protocols:
-            return str(suite.protocols[split])
-    if task in _DEFAULTS:
-        return _DEFAULTS[task]
-    raise StrbenchError(
-        f"{split} has no protocol of its own.",
-        hint="Name one: --protocol iou-0.5   (see: strbench list protocols)",
-    )
-
-
-# Task -> protocols by name, and the function that finds one or names near ones.
-_PROTOCOLS: dict[Task, tuple[Mapping[str, Any], Callable[[str], Any]]] = {
-    "recognition": (PROTOCOLS, protocol),
-    "detection": (REGION_PROTOCOLS, region_protocol),
-    "super-resolution": (of_task("super-resolution"), image_protocol),
-    "segmentation": (of_task("segmentation"), image_protocol),
-}
-
-
-def check_protocol(name: str, task: Task) -> None:
-    """Raises a StrbenchError where a protocol is unknown, or of another task."""
-    known, find = _PROTOCOLS[task]
-    if name in known:
-        return
-    for other, (protocols, _) in _PROTOCOLS.items():
-        if name in protocols:
-            raise StrbenchError(
-                f"{name} is a protocol of {other}, and {task} is asked for.",
-                hint="See: strbench list protocols",
-            )
-    find(name)
 
 
 def evaluate(

@@ -7,6 +7,10 @@ here, over detections (``correct``); it is no part of any metric.
 The files: "strong" has a list for each image, "weak" one with all words of the test set, "generic" one of
 about 88 000; "full" is what Total-Text and CTW1500 have for "weak". Beside a list of bare words
 there may be a list of pairs, a word and the text as annotated, punctuation included (``70 -70%``).
+
+A prepared split may have brought lexicons of its own, of bare words (``prepared_lexicons``). What
+``--lexicon`` says: ``KIND`` takes the split's, ``KIND=PATH`` a file, ``KIND=PATH,PAIRS`` a file and its
+pair list; of ``strong`` the path is a folder or an archive.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
@@ -24,6 +28,9 @@ from rapidfuzz.distance import Levenshtein
 from strbench.archive_members import damage_told, open_members
 from strbench.errors import DATA, StrbenchError, unknown_name
 from strbench.types import Detection
+
+if TYPE_CHECKING:
+    from strbench.store import Split
 
 Kind = Literal["strong", "weak", "generic", "full"]
 
@@ -227,6 +234,45 @@ def read_strong(
             exit_code=DATA,
         )
     return {image: Lexicon(lists[image], texts.get(image)) for image in lists}
+
+
+def prepared_lexicons(
+    split: Split, kind: str, images: Mapping[str, str]
+) -> Lexicon | dict[str, Lexicon]:
+    """The lexicon that a prepared split was brought with: one for all images, or one for each.
+
+    A list of an image goes before the one for all. Lists that came with a split have no pairs, so that
+    words are put as they stand in the list.
+
+    Args:
+        images: by what an image is called in the answer, its id in the split.
+
+    Raises:
+        StrbenchError: the split has no lexicon of this kind, or an image of ``images`` has none.
+    """
+    having = split.lexicons
+    if kind not in having:
+        listed = ", ".join(having) or "none at all"
+        raise StrbenchError(
+            f"The split {split.name} has no lexicon {kind!r}; it was prepared with {listed}.",
+            hint=f"Name a file of your own: --lexicon {kind}=PATH",
+        )
+    lists = having[kind]
+    if set(lists) == {"*"}:
+        return Lexicon(tuple(lists["*"]))
+    out: dict[str, Lexicon] = {}
+    for image, id_ in images.items():
+        words = lists.get(id_, lists.get("*"))
+        if words is None:
+            raise StrbenchError(
+                f"{split.name}: image {id_!r} has no list in the lexicon {kind!r}, which is of "
+                f"{len(lists)} images.",
+                hint="Import the split again with the whole lexicon, or name a folder of your own: "
+                f"--lexicon {kind}=PATH",
+                exit_code=DATA,
+            )
+        out[image] = Lexicon(tuple(words))
+    return out
 
 
 def parse_words(text: str) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from strbench.region_protocol_spotting import SPOTTING_ROWS
+
 _FIRST_COME = (
     "A found and a true region match if their intersection over union is above 0.5, first come in file "
     "order. A found region of which more than half lies on a region that does not count is left out."
@@ -14,7 +16,6 @@ _DETEVAL = (
     "regions), by area recall and area precision, after Wolf and Jolion."
 )
 _TOTAL = "cs-chan/Total-Text-Dataset, Evaluation_Protocol/Python_scripts"
-_E2E = "Regions match as in ic15-iou; a matched pair counts if the texts agree, and is spent either way."
 
 
 ROWS: list[dict[str, Any]] = [
@@ -212,6 +213,19 @@ ROWS: list[dict[str, Any]] = [
         "source": "whai362/PSENet, eval/ctw/eval.py",
     },
     {
+        "name": "ctw1500-psenet-corrected",
+        "title": "CTW1500 as PSENet and PAN score it, every taken line and every image counted",
+        "function": "claiming:PSENetCTW",
+        "whole": True,
+        "settings": {"recall_taken": True, "count_unanswered": True, "refuse": False},
+        "files": "ctw1500-psenet",
+        "description": "A found region takes every free true one that it overlaps by 0.5 or more, for one hit.",
+        "differs": "from ctw1500-psenet: recall counts every true region that was taken, and not hits; images "
+        "without a result count",
+        "example": "CTW1500, CTD+TLOC: F 78.16 stays",
+        "source": "ours",
+    },
+    {
         "name": "td500",
         "title": "MSRA-TD500 as PSENet and PAN score it",
         "function": "claiming:PSENetTD500",
@@ -243,6 +257,16 @@ ROWS: list[dict[str, Any]] = [
         "description": "First come, on boxes before they are turned, with angles less than pi/8 apart.",
         "differs": "not comparable with td500",
         "source": "GXYM/TextBPN-Plus-Plus, dataset/TD500/Evaluation_Protocol/script.py",
+    },
+    {
+        "name": "td500-angle-corrected",
+        "title": "MSRA-TD500 as TextBPN and MixNet score it, where half a turn changes nothing",
+        "function": "claiming:TurnedBoxes",
+        "settings": {"half_turns": True},
+        "files": "td500-angle",
+        "description": "First come, on boxes before they are turned, with angles less than pi/8 apart.",
+        "differs": "from td500-angle: a box turned by half a turn is the same box",
+        "source": "ours",
     },
     {
         "name": "mlt17",
@@ -279,6 +303,19 @@ ROWS: list[dict[str, Any]] = [
         "source": "Yuliang-Liu/TIoU-metric, script.py",
     },
     {
+        "name": "tiou-corrected",
+        "title": "TIoU, with shares that stay between none and all",
+        "function": "tiou:TIoU",
+        "settings": {"clipped": True, "only_counted": True},
+        "files": "icdar-quad",
+        "description": "Regions match as in ic15-iou; a match is worth its IoU, less what is cut off and "
+        "what is taken from others.",
+        "differs": "from tiou: a share out of 0 to 1, as of polygons that cross themselves, is brought back "
+        "there instead of costing the match everything; regions that do not count take nothing away",
+        "example": "ICDAR 2015, PixelLink: F 58.32 becomes 58.49",
+        "source": "ours",
+    },
+    {
         "name": "tiou-curved",
         "title": "TIoU on polygons",
         "function": "tiou:TIoU",
@@ -288,6 +325,18 @@ ROWS: list[dict[str, Any]] = [
         "what is taken from others.",
         "differs": "vertices are rounded to float32",
         "source": "Yuliang-Liu/TIoU-metric, curved-tiou/script.py",
+    },
+    {
+        "name": "tiou-curved-corrected",
+        "title": "TIoU on polygons, with shares that stay between none and all",
+        "function": "tiou:TIoU",
+        "settings": {"clipped": True, "only_counted": True},
+        "files": "ctw1500",
+        "description": "Regions match as in iou-0.5; a match is worth its IoU, less what is cut off and "
+        "what is taken from others.",
+        "differs": "from tiou-curved: as tiou-corrected from tiou, and vertices are not rounded",
+        "example": "CTW1500, CTD+TLOC: F 54.47 stays",
+        "source": "ours",
     },
     {
         "name": "siou",
@@ -327,78 +376,5 @@ ROWS: list[dict[str, Any]] = [
         "differs": "from cleval: what was read must be right",
         "source": "clovaai/CLEval 0.1.1",
     },
-    {
-        "name": "ic15-e2e",
-        "title": "ICDAR 2015 end to end",
-        "function": "spotting:EndToEnd",
-        "files": "icdar-quad",
-        "texts": True,
-        "description": f"{_E2E} The label may lose one special sign at each end.",
-        "differs": "texts are compared too",
-        "source": "Robust Reading Competition, E2E_iou_1_0 and 1_1, script.py",
-    },
-    {
-        "name": "ic15-e2e-stripped",
-        "title": "ICDAR 2015 end to end, special signs stripped from both sides",
-        "function": "spotting:EndToEnd",
-        "settings": {"only_first_last": False},
-        "files": "icdar-quad",
-        "texts": True,
-        "description": f"{_E2E} Both texts lose all special signs at their ends.",
-        "differs": "from ic15-e2e: ONLY_REMOVE_FIRST_LAST_CHARACTER is false",
-        "example": "ICDAR 2015, perturbed ground truth: F 65.91 becomes 65.95",
-        "source": "Robust Reading Competition, E2E_iou_1_0 and 1_1, script.py",
-    },
-    {
-        "name": "word-spotting",
-        "title": "word spotting: dictionary words alone",
-        "function": "spotting:WordSpotting",
-        "files": "icdar-quad",
-        "texts": True,
-        "description": "Words of three letters or more count, cleaned; every other region is ignored. Papers "
-        "on Total-Text that use AdelaiDet's evaluator call this end to end.",
-        "differs": "from ic15-e2e: fewer regions count",
-        "example": "ICDAR 2015, perturbed ground truth: F 65.91 becomes 64.99",
-        "source": "Robust Reading Competition, E2E_iou_1_0 and 1_1, script.py, WORD_SPOTTING",
-    },
-    *(
-        {
-            "name": name,
-            "title": title,
-            "function": "spotting:EndToEndDistances",
-            "settings": {"upper": upper},
-            "files": "icdar-quad",
-            "confidences": True,
-            "texts": True,
-            "description": f"{_E2E} Beside it 1-NED: 1 - the mean edit distance over matched pairs, with 1 for "
-            "every region that is unmatched on either side. ArT, LSVT and ReCTS describe theirs alike.",
-            "differs": differs,
-            "source": "MLT_task_4 script.py 1.1 in facebookresearch/MultiplexedOCR",
-        }
-        for name, title, upper, differs in (
-            (
-                "mlt19-e2e",
-                "ICDAR 2019 MLT task 4, case ignored: end to end and 1-NED",
-                True,
-                "from ic15-e2e: no special signs, and polygons that cross themselves overlap nothing",
-            ),
-            (
-                "mlt19-e2e-case",
-                "ICDAR 2019 MLT task 4, case counted: end to end and 1-NED",
-                False,
-                "from mlt19-e2e: case counts",
-            ),
-        )
-    ),
-    {
-        "name": "mango-e2e",
-        "title": "end to end at an overlap of 0.1, as MANGO's figures",
-        "function": "spotting:EndToEnd",
-        "settings": {"iou": 0.1, "special": "!?.:,*\"()·[]/' "},
-        "files": "icdar-quad",
-        "texts": True,
-        "description": f"{_E2E} The overlap may be as small as 0.1.",
-        "differs": "from ic15-e2e: overlap, and the blank is a special sign",
-        "source": "hikopensource/DAVAR-Lab-OCR, MANGO",
-    },
+    *SPOTTING_ROWS,
 ]

@@ -49,7 +49,8 @@ class RegionProtocol:
 
     def explain(self) -> str:
         """Plain text for ``strbench show protocol NAME``."""
-        settings = ", ".join(f"{name} {value}" for name, value in self.settings.items())
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        colon = "" if self.differs.startswith("from ") else ":"
         return "\n".join(
             [
                 f"{self.name}: {self.title}",
@@ -58,7 +59,7 @@ class RegionProtocol:
                 *([f"Settings: {settings}."] if settings else []),
                 f"Files: {self.files}{', with confidences' if self.confidences else ''}"
                 f"{', with transcriptions' if self.texts else ''}.",
-                f"Differs: {self.differs}",
+                f"Differs{colon} {self.differs}.",
                 *([f"For example {self.example}."] if self.example else []),
                 f"Source: {self.source}",
             ]

@@ -14,12 +14,19 @@ from typing import NamedTuple
 from strbench import records
 from strbench.errors import DATA, StrbenchError
 from strbench.image_bootstrap import FIGURES, intervals
-from strbench.lexicons import DROPPED_FROM, Corrected, correct, read_lexicon, read_strong
+from strbench.lexicons import (
+    DROPPED_FROM,
+    Corrected,
+    correct,
+    prepared_lexicons,
+    read_lexicon,
+    read_strong,
+)
 from strbench.metrics.detection import Outcome, Scene, Verdict, ratio
 from strbench.metrics.spotting import Measured
 from strbench.region_protocols import RegionProtocol, signature
 from strbench.scores import Data, Figure, Score
-from strbench.store import Split
+from strbench.store import Split, find_split
 from strbench.submissions import open_found, read_truth
 from strbench.types import Detection, Region
 
@@ -79,8 +86,8 @@ def score_results(
     Args:
         format: of the results. Where it is None: of a zip or folder the protocol's own, of a single
             file what it looks like.
-        lexicon: "KIND=PATH" or "KIND=PATH,PAIRS": texts are first replaced by the nearest word, see
-            ``strbench.lexicons.correct``.
+        lexicon: "KIND", that of the split, or "KIND=PATH" or "KIND=PATH,PAIRS": texts are first
+            replaced by the nearest word, see ``strbench.lexicons.correct``.
 
     Raises:
         StrbenchError: what cannot be read, belongs to no image, or has no figure under the rule.
@@ -93,10 +100,11 @@ def score_results(
         transcriptions=protocol.texts,
     ) as given:
         found: Mapping[str, Sequence[Detection]] = given
-        keys = {image: key for key, image in matched_ids(given, truth.ids).items()}
+        images = matched_ids(given, truth.ids)
+        keys = {image: key for key, image in images.items()}
         said = {"image without a result": len(truth.ids) - len(given)}
         if lexicon is not None:
-            step = correct_texts(found, lexicon)
+            step = correct_texts(found, lexicon, images, truth.name)
             found = step.detections
             said |= {
                 "text changed by the lexicon": step.changed,
@@ -209,20 +217,34 @@ def _number(name: str) -> str:
     return digits[-1].lstrip("0") or "0" if digits else name
 
 
-def correct_texts(found: Mapping[str, Sequence[Detection]], lexicon: str) -> Corrected:
+def correct_texts(
+    found: Mapping[str, Sequence[Detection]], lexicon: str, images: Mapping[str, str], split: str
+) -> Corrected:
     """The detections after the lexicon step.
 
+    Args:
+        lexicon: "KIND" for the one that the split was prepared with, "KIND=PATH" or "KIND=PATH,PAIRS".
+        images: by key of ``found``, the id of the image in the split.
+        split: the name of the ground truth, "file/..." where that was given as files.
+
     Raises:
-        StrbenchError: ``lexicon`` is not "KIND=PATH" or "KIND=PATH,PAIRS", or its files cannot be read.
+        StrbenchError: there is no such kind, the split has none of it, or its files cannot be read.
     """
-    kind, _, places = lexicon.partition("=")
+    kind, named, places = lexicon.partition("=")
     words, _, pairs = places.partition(",")
-    if kind not in DROPPED_FROM or not words:
+    if kind not in DROPPED_FROM or (named and not words):
         raise StrbenchError(
-            f"--lexicon {lexicon}: expected KIND=PATH, where the kind is one of "
-            f"{', '.join(DROPPED_FROM)}.",
+            f"--lexicon {lexicon}: expected KIND, for the split's own, or KIND=PATH, where the kind is "
+            f"one of {', '.join(DROPPED_FROM)}.",
             hint="--lexicon strong=ch4_test_vocabularies/   or   --lexicon weak=vocabulary.txt,pairs.txt",
         )
+    if not named:
+        if split.startswith("file/"):
+            raise StrbenchError(
+                f"--lexicon {kind}: ground truth given as files brings no lexicon.",
+                hint=f"Name its file: --lexicon {kind}=PATH, or score against a prepared split.",
+            )
+        return correct(found, prepared_lexicons(find_split(split), kind, images), kind=kind)
     if kind == "strong":
         return correct(found, read_strong(Path(words)), kind=kind)
     return correct(found, read_lexicon(Path(words), Path(pairs) if pairs else None), kind=kind)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -32,6 +32,7 @@ Rule = Literal["even-odd", "buffer", "nothing"]
 
 _MULTI = 6  # GEOS's number of a MultiPolygon
 _GRID = 1e-9  # pixels
+_MARGIN = 1e-6  # of an area, for rounding: on the grid too polygons may reach over their boxes
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Shapes:
                 flat += polygon
                 counts.append(len(polygon))
                 image.append(number)
-        points = np.array(flat, dtype=np.float64).reshape(-1, 2)
+        points = np.fromiter(chain.from_iterable(flat), dtype=np.float64).reshape(-1, 2)
         offsets = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
         return cls(points, offsets.astype(np.int64), np.array(image, dtype=np.int64))
 
@@ -170,6 +171,40 @@ def candidates(truth: Shapes, found: Shapes) -> tuple[Ints, Ints]:
         (a[:, 0] <= b[:, 2]) & (b[:, 0] <= a[:, 2]) & (a[:, 1] <= b[:, 3]) & (b[:, 1] <= a[:, 3])
     )
     return first[touch].astype(np.int64), second[touch].astype(np.int64)
+
+
+def promising(
+    truth: Shapes,
+    found: Shapes,
+    areas: tuple[Floats, Floats],
+    *,
+    iou: float,
+    ignored: NDArray[np.bool_] | None = None,
+    ignore: float = 0.0,
+    padding: float = 0.0,
+) -> tuple[Ints, Ints]:
+    """Those of ``candidates`` whose common area may decide something, so that GEOS sees no others.
+
+    What two boxes have in common limits what the polygons have, and with it their overlap and the share
+    of the found one.
+
+    Args:
+        areas: (N,) and (M,), those that the overlap is reckoned with.
+        iou: a pair may match from this overlap on.
+        ignored: (N,) true regions that do not count, if there are any. Pairs of theirs are kept as well
+            if the common area may be the share ``ignore`` of the found one's area, by the shoelace
+            formula, plus ``padding``.
+    """
+    first, second = candidates(truth, found)
+    a, b = truth.boxes()[first], found.boxes()[second]
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    most = sides[:, 0] * sides[:, 1] * (1 + _MARGIN)
+    union = areas[0][first] + areas[1][second] - most
+    keep = (union <= 0) | (most >= iou * union)
+    if ignored is not None:
+        whole = np.abs(found.signed_areas())[second] + padding
+        keep |= ignored[first] & (most >= ignore * whole)
+    return first[keep], second[keep]
 
 
 def common_areas(ours: NDArray[np.object_], theirs: NDArray[np.object_]) -> Floats:

@@ -1,4 +1,4 @@
-"""Result files that hold many photographs: MMOCR, PaddleOCR, COCO, and strbench's own Parquet.
+"""Result files that hold many photographs: MMOCR, PaddleOCR, COCO, LSVT and ArT, and strbench's own Parquet.
 
 ===========  =======================================================================================
 format       a photograph and its detections
@@ -13,6 +13,9 @@ format       a photograph and its detections
 ``coco``     a list of objects with ``image_id`` and ``segmentation`` (one outline), ``polys`` or
              ``bbox`` (x, y, width, height), with ``score`` and ``rec`` if any; alone, or under
              ``annotations`` beside ``images``, which give each ``image_id`` its ``file_name``
+``rrc-json`` an object that gives every ``res_N`` a list of objects with ``points`` ([[x, y], ...]) and,
+             if any, ``confidence`` and ``transcription``; in a ground truth it is ``gt_N``, and
+             ``illegibility`` and ``language`` stand beside the transcription (ICDAR 2019 LSVT, ArT)
 ``parquet``  rows of ``id``, ``polygon`` (x1, y1, ...), ``confidence``, ``text``; a row without a
              polygon is a photograph on which nothing was found
 ===========  =======================================================================================
@@ -25,7 +28,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from itertools import chain
 from numbers import Real
@@ -33,10 +37,11 @@ from pathlib import Path
 from typing import Any
 
 from strbench.annotations.boxes import box
+from strbench.annotations.competition import read_lsvt
 from strbench.annotations.rows import decode_text, fault, is_unicode, text_lines
 from strbench.files import atomic_path
 from strbench.submission_lines import HINT, pairs
-from strbench.types import Detection, Polygon
+from strbench.types import Detection, Polygon, Region
 
 Found = dict[str, list[Detection]]
 _MMOCR_NAMES = ("img_path", "file_name", "filename")
@@ -171,6 +176,50 @@ def _coco_detection(entry: Mapping[str, Any], where: str) -> Detection:
     return _detection(corners, score, text, where)._replace(given=given)
 
 
+def rrc_json_found(data: bytes, place: str, name: str) -> Found:
+    """Detections of LSVT's and ArT's JSON, by the number of the photograph; ``name`` is not used.
+
+    Raises:
+        StrbenchError: not this JSON, a name that is not ``res_N`` or occurs twice, or an entry without
+            points or with a confidence or text that is none; names the photograph and the entry.
+    """
+    root = _json(data, place, _once)
+    found: Found = {}
+    for called, items in _mapping(root, place).items():
+        where = f"{place}, {called}"
+        some = found[_numbered("res_", called, place)] = []
+        for k, item in enumerate(_list(items, where), 1):
+            entry = _mapping(item, f"{where}, entry {k}")
+            confidence, text = entry.get("confidence"), entry.get("transcription")
+            some.append(_detection(entry.get("points"), confidence, text, f"{where}, entry {k}"))
+    return found
+
+
+def rrc_json_truth(data: bytes, place: str) -> dict[str, list[Region]]:
+    """Regions of LSVT's and ArT's JSON, by the number of the photograph; see ``read_lsvt``.
+
+    Raises:
+        StrbenchError: as of ``read_lsvt``, or a name that is not ``gt_N``.
+    """
+    read = read_lsvt(data, place)
+    return {_numbered("gt_", called, place): list(some) for called, some in read.items()}
+
+
+def _numbered(prefix: str, name: str, place: str) -> str:
+    number = name.removeprefix(prefix)
+    if number == name or not re.fullmatch("[0-9]+", number):
+        raise fault(f"{place}: expected photographs called {prefix}N, found {name[:40]!r}.", HINT)
+    return number
+
+
+def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    held = dict(fields)
+    if len(held) < len(fields):
+        names = [name for name, _ in fields]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)[:40]!r} is named twice")
+    return held
+
+
 def parquet_found(data: bytes, place: str, name: str) -> Found:
     """Detections that ``write_found`` wrote; ``name`` is not used.
 
@@ -238,9 +287,11 @@ def write_found(path: str | Path, found: Mapping[str, Iterable[Detection]]) -> N
         frame.write_parquet(temporary)
 
 
-def _json(data: bytes, place: str) -> Any:
+def _json(
+    data: bytes, place: str, made: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
     try:
-        return json.loads(decode_text(data, place))
+        return json.loads(decode_text(data, place), object_pairs_hook=made)
     except (ValueError, RecursionError) as error:
         raise fault(f"{place}: not readable JSON ({error}).", HINT) from error
 

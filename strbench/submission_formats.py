@@ -37,6 +37,7 @@ class Format:
     skipped: str = ""  # pattern of result files that the official script passes over
     truth: TruthPage | None = None
     found: FoundPage | None = None
+    spotted: FoundPage | None = None  # the same of lines that end with a text
     truths: TruthPages | None = None
     founds: FoundPages | None = None
     suffixes: tuple[str, ...] = ()  # of files with many images
@@ -48,6 +49,8 @@ class Format:
         """The reader of one photograph's results; None where lines have no such columns."""
         if self.lines is not None:
             return replace(self.lines, confidence=confidences, text=transcriptions).found
+        if self.spotted is not None:
+            return self.spotted if transcriptions else self.found
         return None if transcriptions or (confidences and self.name != "mlt17") else self.found
 
 
@@ -110,6 +113,15 @@ _ALL = (
         found=polygons.totaltext_found,
     ),
     Format(
+        name="totaltext-xy",
+        title="x1,y1,...,xn,yn[,confidence][,text or ####text], as most repositories write Total-Text",
+        truth_names=(r"poly_gt_(img[0-9]+)\.(?:mat|txt)$", "poly_gt_imgN.mat or .txt"),
+        found_names=(r"(?:res_)?(img[0-9]+)\.txt$", "imgN.txt or res_imgN.txt"),
+        truth=polygons.totaltext_truth,
+        found=polygons.totaltext_xy_found,
+        spotted=polygons.totaltext_xy_spotted,
+    ),
+    Format(
         name="ctw1500",
         title="x0,y0,x1,y1,...; truth xmin,ymin,xmax,ymax and 14 dx,dy (CTW1500)",
         truth_names=_NUMBERED,
@@ -164,6 +176,14 @@ _ALL = (
         founds=files.coco_found,
         suffixes=(".json",),
         signs=('"image_id"',),
+    ),
+    Format(
+        name="rrc-json",
+        title="JSON of ICDAR 2019 LSVT and ArT: res_N, truth gt_N; points, confidence, transcription",
+        truths=files.rrc_json_truth,
+        founds=files.rrc_json_found,
+        suffixes=(".json",),
+        signs=('{"res_',),
     ),
     Format(
         name="parquet",

@@ -7,7 +7,9 @@ partner, and, where no other rule is told, a blank line.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,11 +17,13 @@ from numpy.typing import NDArray
 
 from strbench.annotations.curves import read_ctw1500, read_totaltext
 from strbench.annotations.matlab import read_totaltext_mat
-from strbench.annotations.rows import fault
+from strbench.annotations.rows import fault, text_lines
 from strbench.annotations.turned import read_turned
 from strbench.submission_lines import HINT, decoded, pairs, unquoted
 from strbench.types import Detection, Region
 
+_WHOLE = re.compile(r"[-0-9, \n]*")
+_NUMBER = re.compile(r"\s*-?[0-9]+(?:\.[0-9]*)?\s*")
 _N_OFFSETS = 32  # numbers of a row of CTW1500: a box and 14 vertices relative to its upper left
 
 
@@ -29,6 +33,43 @@ def totaltext_found(data: bytes, place: str) -> list[Detection]:
     Source: cs-chan/Total-Text-Dataset, Deteval.py and Pascal_VOC.py.
     """
     return _detections(_text_mode(data, place), place, int, y_first=True)
+
+
+def totaltext_xy_found(data: bytes, place: str) -> list[Detection]:
+    """Detections of Total-Text with x first: ``x1,y1,...,xn,yn[,confidence][,text]``, n of 3 or more.
+
+    That is what TIoU-curved, AdelaiDet and its heirs, and most detectors write. An odd last number is a
+    confidence in [0, 1]. A text is what follows ``####``, else what begins with the first field that
+    is no number. Coordinates may have decimals; blank lines are skipped.
+    """
+    return [_xy_line(line, where, has_text=False) for where, line in text_lines(data, place)]
+
+
+def totaltext_xy_spotted(data: bytes, place: str) -> list[Detection]:
+    """The same of spotters: where all fields are numbers, and ``####`` is missing, the last is the text."""
+    return [_xy_line(line, where, has_text=True) for where, line in text_lines(data, place)]
+
+
+def _xy_line(line: str, where: str, *, has_text: bool) -> Detection:
+    before, mark, after = line.partition("####")
+    fields = (before.rstrip().removesuffix(",") if mark else line).split(",")
+    end = len(fields) if mark or not has_text else len(fields) - 1
+    many = next((k for k in range(end) if not _NUMBER.fullmatch(fields[k])), end)
+    text = after if mark else ",".join(fields[many:]) if many < len(fields) else None
+    if (mark and many < len(fields)) or many < 6:
+        raise fault(
+            f"{where}: expected x1,y1,...,xn,yn of three vertices or more, found {line[:60]!r}.",
+            HINT,
+        )
+    numbers = _numbers(fields[:many], where, float)
+    confidence = numbers[-1] if many % 2 else None
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise fault(
+            f"{where}: expected x and y of each vertex, and behind them at most a confidence in [0, 1], "
+            f"found {many} numbers of which the last is {fields[many - 1].strip()}.",
+            HINT,
+        )
+    return Detection(pairs(numbers[: many - many % 2]), confidence, text)
 
 
 def ctw1500_found(data: bytes, place: str) -> list[Detection]:
@@ -148,13 +189,9 @@ def ctw1500_truth(data: bytes, place: str) -> list[Region]:
     in ``annotated``. The versions differ in what is ignored and in the number of lines (3,068 and
     3,075): a figure says which one it is for.
     """
-    try:
-        lines = [] if b"_" in data else data.decode("ascii").split()
-        rows = [tuple(map(float, map(int, line.split(",")))) for line in lines]
-    except (ValueError, OverflowError):
-        rows = []
+    rows = _whole_rows("\n".join(data.decode("latin1").split()))
     if rows and all(len(row) == _N_OFFSETS for row in rows):  # the usual file, read fast
-        return [_from_offsets(row) for row in rows]
+        return [_from_offsets(tuple(row)) for row in rows]
     regions = map(in_file_order, read_ctw1500(data, place))
     return [
         _from_offsets(region.annotated)
@@ -166,8 +203,8 @@ def ctw1500_truth(data: bytes, place: str) -> list[Region]:
 
 def _from_offsets(values: tuple[float, ...]) -> Region:
     left, top = values[:2]
-    polygon = tuple((left + dx, top + dy) for dx, dy in pairs(values[4:]))
-    return Region(polygon, annotated=values)
+    xs, ys = [left + dx for dx in values[4::2]], [top + dy for dy in values[5::2]]
+    return Region(tuple(zip(xs, ys, strict=True)), annotated=values)
 
 
 def td500_truth(data: bytes, place: str) -> list[Region]:
@@ -247,10 +284,13 @@ def _detections(
         kind: ``int`` or ``float``: what every field must be.
         least: coordinates of a line; fewer, or an odd number, is an error.
     """
+    first, second = (1, 0) if y_first else (0, 1)
+    rows = _whole_rows(text.removesuffix("\n"))
+    if rows and all(len(row) >= least and not len(row) % 2 for row in rows):  # the usual file
+        return [Detection(tuple(zip(row[first::2], row[second::2], strict=True))) for row in rows]
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()  # what follows the last line end is no line
-    first, second = (1, 0) if y_first else (0, 1)
     found: list[Detection] = []
     for number, line in enumerate(lines, 1):
         if skips_empty and not line:
@@ -264,6 +304,20 @@ def _detections(
         flat = _numbers(fields, f"{place}, line {number}", kind)
         found.append(Detection(tuple(zip(flat[first::2], flat[second::2], strict=True))))
     return found
+
+
+def _whole_rows(text: str) -> list[list[float]]:
+    """The rows of a file of nothing but whole numbers, read at once as JSON; [] of any other.
+
+    JSON allows fewer forms of a number than ``int`` and ``float``, and means the same by them.
+    """
+    if not _WHOLE.fullmatch(text) or "-0" in text:  # that is 0.0 or -0.0, by the format
+        return []
+    try:
+        rows = json.loads("[[" + text.replace("\n", "],[") + "]]")
+        return [list(map(float, row)) for row in rows]
+    except (ValueError, OverflowError):
+        return []
 
 
 def _numbers(fields: Sequence[str], where: str, kind: Callable[[str], float]) -> tuple[float, ...]:

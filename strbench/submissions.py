@@ -119,7 +119,11 @@ def open_found(
     read = chosen.reader(confidences=confidences, transcriptions=transcriptions)
     if chosen.founds is None and read is None:
         what = "transcriptions" if transcriptions else "confidences"
-        having = ", ".join(one.name for one in FORMATS.values() if one.lines)
+        having = ", ".join(
+            one.name
+            for one in FORMATS.values()
+            if one.lines or one.founds or (one.spotted and transcriptions)
+        )
         raise StrbenchError(
             f"Lines of the format {name} cannot have {what}.",
             hint=f"Leave the option out; the formats {having} have it.",
@@ -321,7 +325,8 @@ def _looks_like(one: Format, listed: list[Entry]) -> bool:
     if not listed or not all(entry.name.lower().endswith(one.suffixes) for entry in listed):
         return False
     head = listed[0].read()[:_HEAD].decode("utf-8", "replace")
-    return any(sign in head for sign in one.signs)
+    tight = "".join(head.split())  # JSON may stand in lines of its own
+    return any(sign in head or sign in tight for sign in one.signs)
 
 
 def _head(entry: Entry) -> bytes:

@@ -69,9 +69,6 @@ def test_the_best_is_claimed_be_it_taken(rule: Callable[..., Rule]) -> None:
     out = rule()(given)
     assert credits(out) == (1, 2, 1, 2)
     assert (out.found.tolist(), out.partner.tolist()) == ([MATCHED, MISSED], [0, -1])
-    out = rule(only_free=True)(given)
-    assert credits(out) == (2, 2, 2, 2)
-    assert out.partner.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("rule", [TotalTextPascal, CTW1500VOC])
@@ -79,7 +76,6 @@ def test_of_equal_ones_the_first_is_claimed(rule: Callable[..., Rule]) -> None:
     twice = [box(0, 0, 10, 10)] * 2
     out = rule()(scene(twice, twice))
     assert (credits(out), out.partner.tolist()) == ((1, 2, 1, 2), [0, -1])
-    assert rule(only_free=True)(scene(twice, twice)).partner.tolist() == [0, 1]
 
 
 def test_pascal_leaves_out_what_lies_on_ignored_text() -> None:

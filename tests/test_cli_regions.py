@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -12,8 +13,10 @@ from running import Run
 
 from strbench.region_protocols import REGION_PROTOCOLS
 from strbench.region_scoring import score_regions
+from strbench.store import split_directory, write_split
 from strbench.submission_formats import FORMATS
 from strbench.submissions import read_found, read_truth, write_found
+from strbench.types import Region, Sample
 
 TRUTH = {
     1: "10,10,60,10,60,30,10,30,HELLO\n100,10,160,10,160,30,100,30,###\n",
@@ -151,6 +154,92 @@ def test_the_lexicon_is_a_step_of_its_own(run: Run, home: Path, tmp_path: Path) 
     wrong = run(*command, "--lexicon", "medium=words.txt")
     assert wrong.code == 2
     assert "strong, weak, generic, full" in wrong.err
+
+
+def test_the_lexicons_of_a_split(run: Run, home: Path, tmp_path: Path) -> None:
+    word, other = "10,10,60,10,60,30,10,30", "100,10,160,10,160,30,100,30"
+    outline = ((10.0, 10.0), (60.0, 10.0), (60.0, 30.0), (10.0, 30.0))
+    picture = io.BytesIO()
+    Image.new("RGB", (200, 40)).save(picture, "PNG")
+    write_split(
+        split_directory("mine/test"),
+        [
+            Sample(f"img_{n}", picture.getvalue(), regions=(Region(outline, text),))
+            for n, text in ((1, "HELLO"), (2, "HELPS"))
+        ],
+        dataset="mine",
+        split="test",
+        labels="custom",
+        task="detection",
+        lexicons={
+            "strong": {"img_1": ["HELLO"], "img_2": ["HELPS"]},
+            "weak": {"*": ["HELLO", "HELPS"]},
+            "generic": {"img_1": ["HELLO"]},
+        },
+    )
+    det = tmp_path / "det"
+    det.mkdir()
+    (det / "res_img_1.txt").write_text(f"{word},helo\n{other},zzzzzz\n")
+    (det / "res_img_2.txt").write_text(f"{word},helo\n")
+    command = ("score", str(det), "mine/test", "--protocol", "ic15-e2e", "--json")
+
+    def figures(*more: str) -> tuple[float, float, dict[str, int]]:
+        outcome = run(*command, *more)
+        assert outcome.code == 0, outcome.err
+        document = json.loads(outcome.out)
+        both = document["scores"][0]["figures"]
+        return both["precision"]["part"], both["precision"]["whole"], document["failures"]
+
+    assert figures()[:2] == (0, 3)
+    said = {"text changed by the lexicon": 2, "region dropped by the lexicon": 1}
+    # HELO is one edit from HELLO and two from HELPS, which is the only word of the second image
+    assert figures("--lexicon", "strong") == (2, 2, said)
+    assert figures("--lexicon", "weak") == (1, 2, said)
+    (tmp_path / "words.txt").write_text("HELPS\n")
+    assert figures("--lexicon", f"weak={tmp_path / 'words.txt'}") == (1, 2, said)
+
+    lacking = run(*command, "--lexicon", "full")
+    assert lacking.code == 2
+    assert "mine/test has no lexicon 'full'" in lacking.err
+    assert "strong, weak, generic" in lacking.err
+    part = run(*command, "--lexicon", "generic")
+    assert part.code == 3
+    assert "image 'img_2' has no list in the lexicon 'generic', which is of 1 images" in part.err
+    assert run(*command, "--lexicon", "weak=").code == 2
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt" / "gt_img_1.txt").write_text(f"{word},HELLO\n")
+    (tmp_path / "gt" / "gt_img_2.txt").write_text(f"{word},HELPS\n")
+    files = ("score", str(det), str(tmp_path / "gt"), "--protocol", "ic15-e2e")
+    refused = run(*files, "--lexicon", "strong")
+    assert refused.code == 2
+    assert "files brings no lexicon" in refused.err
+
+
+def test_formats_by_name_serve_any_protocol(run: Run, home: Path, tmp_path: Path) -> None:
+    row = "10,10,60,10,60,30,10,30"
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt" / "poly_gt_img7.txt").write_text(f"{row},HELLO\n100,10,160,10,160,30,###\n")
+    (tmp_path / "det").mkdir()
+    (tmp_path / "det" / "img7.txt").write_text(f"{row},0.9,####HELLO\n200,200,240,200,240,220\n")
+    files = (str(tmp_path / "det"), str(tmp_path / "gt"), "--format", "totaltext-xy")
+    for protocol in ("totaltext-deteval", "totaltext-pascal", "iou-0.5"):
+        outcome = run("score", *files, "--protocol", protocol, "--truth-format", "totaltext-xy")
+        assert outcome.code == 0, outcome.err
+        assert "1/2" in outcome.out, protocol  # precision
+        assert "1/1" in outcome.out, protocol
+    points = [[10, 10], [60, 10], [60, 30], [10, 30]]
+    entry = {"points": points, "transcription": "HELP", "confidence": 0.9}
+    (tmp_path / "found.json").write_text(json.dumps({"res_7": [entry]}))
+    entry = {"points": points, "transcription": "HELLO", "illegibility": False}
+    (tmp_path / "gt.json").write_text(json.dumps({"gt_7": [entry], "gt_8": [entry]}))
+    outcome = run(
+        "score", str(tmp_path / "found.json"), str(tmp_path / "gt.json"),
+        "--truth-format", "rrc-json", "--protocol", "mlt19-e2e", "--json",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    (score,) = json.loads(outcome.out)["scores"]
+    # HELLO to HELP: 2 of 5; the one of image 8 is not found: 1
+    assert score["figures"]["one_minus_ned"]["value"] == pytest.approx(1 - (2 / 5 + 1) / 2)
 
 
 def test_edit_distances_stand_beside_the_words(run: Run, home: Path, tmp_path: Path) -> None:

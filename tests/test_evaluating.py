@@ -22,6 +22,7 @@ from strbench.predict import card_of, predict
 from strbench.provenance import expand
 from strbench.store import Split, find_split, write_split
 from strbench.submissions import read_found
+from strbench.task_protocols import check_protocol, default_protocol
 from strbench.types import Detection, Polygon, Region, Sample
 
 HELLO: Polygon = ((10.0, 10.0), (60.0, 10.0), (60.0, 30.0), (10.0, 30.0))
@@ -166,9 +167,9 @@ def test_protocols_belong_to_tasks(home: Path, split: Split) -> None:
     with pytest.raises(
         StrbenchError, match="a protocol of detection, and recognition is asked for"
     ):
-        evaluating.check_protocol("ic15-iou", "recognition")
-    assert evaluating.default_protocol("ic15_det/test", "detection") == "ic15-iou"
-    assert evaluating.default_protocol("ic15/test", "recognition") == "strbench-36"
+        check_protocol("ic15-iou", "recognition")
+    assert default_protocol("ic15_det/test", "detection") == "ic15-iou"
+    assert default_protocol("ic15/test", "recognition") == "strbench-36"
 
 
 PROGRAM = """

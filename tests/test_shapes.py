@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strbench.geometry import signed_area
-from strbench.shapes import Rule, Shapes, candidates, overlaps
+from strbench.shapes import Rule, Shapes, candidates, overlaps, promising
 from strbench.types import Polygon
 
 SQUARE: Polygon = ((0, 0), (4, 0), (4, 4), (0, 4))
@@ -124,3 +124,43 @@ def test_nearly_equal_crossing_polygons() -> None:
     triangle = 13 / 17 * 13 / 15 / 2  # between the axes and the edge that both have
     assert common(one, other, "even-odd") == pytest.approx(triangle, abs=1e-8)
     assert common(other, one, "even-odd") == pytest.approx(triangle, abs=1e-8)
+
+
+def pairs_of(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
+    return list(zip(first.tolist(), second.tolist(), strict=True))
+
+
+def test_promising_pairs_by_their_boxes() -> None:
+    truth = Shapes.of([[SQUARE, ((0, 0), (40, 0), (40, 4), (0, 4))]])
+    found = Shapes.of([[((2, 0), (6, 0), (6, 4), (2, 4)), ((1, 0), (5, 0), (5, 4), (1, 4))]])
+    areas = truth.signed_areas(), found.signed_areas()
+    # 8 / 24 and 12 / 20 of the first; 16 / 160 of the second
+    assert pairs_of(*promising(truth, found, areas, iou=0.5)) == [(0, 1)]
+    assert pairs_of(*promising(truth, found, areas, iou=1 / 3)) == [(0, 0), (0, 1)]
+    ignored = np.array([False, True])
+    some = promising(truth, found, areas, iou=0.5, ignored=ignored, ignore=0.5)
+    assert pairs_of(*some) == [(0, 1), (1, 0), (1, 1)]
+    some = promising(truth, found, areas, iou=0.5, ignored=ignored, ignore=0.5, padding=20)
+    assert pairs_of(*some) == [(0, 1)]  # 16 of 36
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(polygon, max_size=4),
+    st.lists(polygon, max_size=4),
+    st.sampled_from(["even-odd", "buffer", "nothing"]),
+)
+def test_no_pair_that_matters_is_dropped(
+    ours: list[Polygon], theirs: list[Polygon], rule: Rule
+) -> None:
+    truth, found = Shapes.of([ours]), Shapes.of([theirs])
+    areas = np.abs(truth.signed_areas()), np.abs(found.signed_areas())
+    ignored = np.arange(len(truth)) % 2 == 0
+    kept = pairs_of(*promising(truth, found, areas, iou=0.5, ignored=ignored, ignore=0.5))
+    pairs = overlaps(truth, found, rule)
+    assert set(kept) <= set(pairs_of(*pairs[:2]))
+    for g, d, both in zip(*(column.tolist() for column in pairs), strict=True):
+        union = areas[0][g] + areas[1][d] - both
+        matters = union != 0 and both / union >= 0.5
+        matters |= bool(ignored[g]) and both > 0.5 * areas[1][d] > 0
+        assert not matters or (g, d) in kept

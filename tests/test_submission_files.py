@@ -137,6 +137,65 @@ def test_coco(tmp_path: Path) -> None:
             read_found(path, "coco")
 
 
+def test_rrc_json(tmp_path: Path) -> None:
+    points = [[10, 10], [110, 10], [110, 40], [10, 40]]
+    root = {
+        "res_10": [],
+        "res_2": [
+            {"points": points, "confidence": 0.5, "transcription": "EXIT"},
+            {"points": points},
+        ],
+    }
+    path = saved(tmp_path / "task3.json", root)
+    assert guess_format(path) == "rrc-json"
+    images = read_found(path)
+    assert list(images.items()) == [
+        ("2", [Detection(SQUARE, 0.5, "EXIT"), Detection(SQUARE)]),
+        ("10", []),
+    ]
+    path.write_text(json.dumps(root, indent=2))
+    assert read_found(path) == images
+    truth = {
+        "gt_2": [
+            {"transcription": "EXIT", "points": points, "illegibility": False, "language": "Latin"},
+            {"transcription": "###", "points": points, "illegibility": False},
+            {"transcription": "x", "points": points, "illegibility": True},
+        ]
+    }
+    regions = read_truth(saved(tmp_path / "gt.json", truth), "rrc-json")
+    assert [(r.polygon, r.text, r.ignored) for r in regions["2"]] == [
+        (SQUARE, "EXIT", False),
+        (SQUARE, "###", True),
+        (SQUARE, "x", True),
+    ]
+    assert regions["2"][0].tags["language"] == "Latin"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('{"res_1": [{"points": [[1, 2, 3]]}]}', r"res_1, entry 1: expected \[x, y\]"),
+        ('{"res_1": [{"points": [[1, NaN]]}]}', "res_1, entry 1: expected a coordinate"),
+        ('{"res_1": [{"points": [], "confidence": 7}]}', "entry 1: expected a confidence"),
+        ('{"res_1": [{"points": [], "transcription": 7}]}', "entry 1: expected a text"),
+        ('{"res_1": [{"confidence": 0.5}]}', "entry 1: expected the points of a polygon"),
+        ('{"res_1": [5]}', "res_1, entry 1: expected a JSON object"),
+        ('{"res_1": {}}', "res_1: expected a JSON list"),
+        ('{"gt_1": []}', "expected photographs called res_N, found 'gt_1'"),
+        ('{"res_one": []}', "expected photographs called res_N, found 'res_one'"),
+        ('{"res_1": [], "res_1": []}', "'res_1' is named twice"),
+        ("[]", "expected a JSON object"),
+    ],
+)
+def test_rrc_json_names_the_entry_that_is_wrong(tmp_path: Path, text: str, what: str) -> None:
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(StrbenchError, match=rf"r\.json.*{what}") as caught:
+        read_found(tmp_path / "r.json", "rrc-json")
+    assert caught.value.exit_code == DATA
+    with pytest.raises(StrbenchError, match=r"expected photographs called gt_N, found 'res_1'"):
+        read_truth(saved(tmp_path / "gt.json", {"res_1": []}), "rrc-json")
+
+
 _POINT = st.tuples(*[st.floats(-1e6, 1e6)] * 2)
 _DETECTION = st.builds(
     Detection,

@@ -216,6 +216,90 @@ def test_totaltext_has_y_first_and_keeps_the_order_of_vertices(tmp_path: Path) -
         assert "line 2" in refused(tmp_path, "totaltext", "img7.txt", f"1,2,5,2,5,9\n{line}\n")
 
 
+@pytest.mark.parametrize("format_", ["totaltext", "ctw1500", "ctw1500-psenet", "td500"])
+def test_files_that_are_read_at_once_and_line_by_line_are_the_same(
+    tmp_path: Path, format_: str
+) -> None:
+    name = {"totaltext": "img7.txt", "td500": "IMG_7.txt"}.get(format_, "7.txt")
+    plain = "1,2,5,2,5,9\n-3, 4,500000000000000000000,6,7,8\n"
+    read = found(tmp_path, format_, name, plain)
+    assert [len(one.polygon) for one in read] == [3, 3]
+    assert all(type(v) is float for one in read for point in one.polygon for v in point)
+    # a tab, a sign and leading zeros are beyond the quick way
+    for other in (
+        plain.replace("1,2", "1\t,2"),
+        plain.replace("1,2", "+1,2"),
+        plain.replace(",9", ",009"),
+    ):
+        assert found(tmp_path, format_, name, other) == read
+    for line in (
+        "1,2,3,",
+        "1,2,true,4",
+        "1,2,[3],4",
+        "1,2],[3,4",
+        '1,2,"3",4',
+        "1,2,3",
+        "1,2,3,4 5",
+    ):
+        assert "line 2" in refused(tmp_path, format_, name, f"1,2,5,2,5,9\n{line}\n")
+
+
+EXIT = ((1, 2), (5, 2), (5, 9))
+
+
+@pytest.mark.parametrize(
+    ("line", "confidence", "text", "spotted"),
+    [
+        ("1,2,5,2,5,9", None, None, None),
+        ("1.0, 2.0, 5.0, 2.0, 5.0, 9.0", None, None, None),
+        ("1,2,5,2,5,9,0.75", 0.75, None, (None, "0.75")),
+        ("1,2,5,2,5,9,EXIT", None, "EXIT", None),
+        ("1,2,5,2,5,9,a,b, 7", None, "a,b, 7", None),
+        ("1,2,5,2,5,9,0.75,EXIT", 0.75, "EXIT", None),
+        ("1,2,5,2,5,9,####EXIT", None, "EXIT", None),
+        ("1,2,5,2,5,9,####20,5", None, "20,5", None),
+        ("1,2,5,2,5,9,0.75,####", 0.75, "", None),
+        ("1,2,5,2,5,9,nan", None, "nan", None),
+    ],
+)
+def test_totaltext_with_x_first(
+    tmp_path: Path,
+    line: str,
+    confidence: float | None,
+    text: str | None,
+    spotted: tuple[float | None, str] | None,
+) -> None:
+    path = tmp_path / "res_img7.txt"
+    path.write_text(f"\ufeff{line}\r\n\r\n", "utf-8", newline="")
+    assert read_found(path, "totaltext-xy") == {"img7": [Detection(EXIT, confidence, text)]}
+    if text is not None or spotted is not None:
+        (one,) = read_found(path, "totaltext-xy", transcriptions=True)["img7"]
+        assert one == Detection(EXIT, *(spotted or (confidence, text)))
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("1,2,5,2", "three vertices or more"),
+        ("1,2,5,2,0.5", "three vertices or more"),
+        ("1,2,5,2,EXIT", "three vertices or more"),
+        ("1,2,5,2,5,x,####EXIT", "three vertices or more"),
+        ("1,2,5,2,5,9,2019", r"confidence in \[0, 1\], found 7 numbers of which the last is 2019"),
+        (f"1,2,5,2,5,{'9' * 400}", "a finite number"),
+    ],
+)
+def test_totaltext_with_x_first_names_the_line(tmp_path: Path, line: str, what: str) -> None:
+    message = refused(tmp_path, "totaltext-xy", "img7.txt", f"1,2,5,2,5,9\n{line}\n")
+    assert re.search(rf"img7\.txt, line 2: .*{what}", message), message
+
+
+def test_a_number_as_a_text_needs_a_protocol_that_reads(tmp_path: Path) -> None:
+    path = tmp_path / "img7.txt"
+    path.write_text("1,2,5,2,5,9,2019\n")
+    (one,) = read_found(path, "totaltext-xy", transcriptions=True)["img7"]
+    assert one == Detection(EXIT, None, "2019")
+
+
 def test_totaltext_passes_over_what_its_scripts_write(tmp_path: Path) -> None:
     files = {"img1.txt": "1,2,5,2,5,9", "Pascal_result_non_curved.txt": "Precision"}
     assert list(read_found(zipped(tmp_path / "det.zip", files), "totaltext")) == ["img1"]

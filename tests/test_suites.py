@@ -8,7 +8,7 @@ import pytest
 
 from strbench import registry
 from strbench.datasets import specs
-from strbench.evaluating import check_protocol
+from strbench.task_protocols import check_protocol
 
 SUITES = registry.table("suites")
 

@@ -177,13 +177,14 @@ def evaluate(
     strbench eval -m rapidocr:words --suite detection
     """
     from strbench import evaluating, models
+    from strbench.task_protocols import check_protocol, default_protocol
 
     size = _batch_size(batch_size)
     consent = Consent(accept_licence, offline)
     title, names = named_splits(suite, data, stand_in=stand_in)
     task = named_task(names[0])
     if protocol is not None:
-        evaluating.check_protocol(protocol, task)
+        check_protocol(protocol, task)
     if predictions is not None:
         from strbench.cli.scoring import score
 
@@ -209,10 +210,7 @@ def evaluate(
     if not model:
         say(f"models at hand: {', '.join(chosen)}")
     of_suite = registry.table("suites")[title].protocols if title else {}
-    rules = {
-        name: protocol or of_suite.get(name) or evaluating.default_protocol(name, task)
-        for name in names
-    }
+    rules = {name: protocol or of_suite.get(name) or default_protocol(name, task) for name in names}
     if dry_run:
         distinct = list(dict.fromkeys(rules.values()))
         shown = distinct[0] if len(distinct) == 1 else rules

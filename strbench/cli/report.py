@@ -16,6 +16,7 @@ from strbench.errors import StrbenchError
 if TYPE_CHECKING:
     from strbench.report.sources import Source
     from strbench.types import Task
+
     pass
 
 Records = Annotated[

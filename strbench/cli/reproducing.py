@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from strbench.cli.options import Device, DryRun, Json
 from strbench.errors import PARTIAL, StrbenchError
 
 if TYPE_CHECKING:
+    from strbench.report.frame import Metric
     from strbench.reproduce import OnLog, Outcome
     from strbench.reproductions import Reproduction, Scale, Step
 
@@ -261,32 +262,32 @@ def _show_table(
 
     steps = [outcome.step for outcome in outcomes]
     folder = home() / "records"
-    made = reproduced.build(
-        table,
-        scale,
-        found,
-        chosen,
-        steps,
-        load_all(folder) if folder.is_dir() else [],
-        # A run that failed its check is not the table's, whatever was scored with it.
-        {
-            outcome.step.run: weights(outcome.step.run)
-            for outcome in outcomes
-            if outcome.step.does == "eval" and outcome.state in ("done", "finished")
-        },
-    )
+    records = load_all(folder) if folder.is_dir() else []
+    # A run that failed its check is not the table's, whatever was scored with it.
+    checked = {
+        outcome.step.run: weights(outcome.step.run)
+        for outcome in outcomes
+        if outcome.step.does == "eval" and outcome.state in ("done", "finished")
+    }
+    tables = [
+        reproduced.build(
+            table, scale, found, chosen, steps, records, checked, metric=cast("Metric", metric)
+        )
+        for metric in found.metrics
+    ]
     if as_json:
         states = [
             {"run": o.step.run, "does": o.step.does, "state": o.state, "reason": o.reason}
             for o in outcomes
         ]
-        sys.stdout.write(reproduced.as_json(made, states))
+        sys.stdout.write(reproduced.as_json(tables, states))
     elif markdown or not sys.stdout.isatty():
-        sys.stdout.write(reproduced.markdown(made))
+        sys.stdout.write("\n".join(map(reproduced.markdown, tables)))
     else:
-        print_table(list(reproduced.as_rows(made)), title=made.title)
-        for note in made.notes:
-            print(note)
+        for made in tables:
+            print_table(list(reproduced.as_rows(made)), title=made.title)
+            for note in made.notes:
+                print(note)
 
 
 def _leave_with(outcomes: Sequence[Outcome]) -> None:

@@ -79,9 +79,9 @@ def score(
     lexicon: Annotated[
         str | None,
         typer.Option(
-            metavar="KIND=PATH",
-            help="Spotting: put the nearest word of a lexicon first: strong=FOLDER, weak=FILE, "
-            "generic=FILE or full=FILE; a pair list behind a comma.",
+            metavar="KIND[=PATH]",
+            help="Spotting: put the nearest word of a lexicon first. strong, weak, generic or full: the "
+            "split's own. strong=FOLDER, weak=FILE, ...: files; a pair list behind a comma.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -120,12 +120,8 @@ def score(
 
     strbench score submit.zip gt.zip --protocol ic15-iou
     """
-    from strbench import scoring
     from strbench.cli.regions import score_regions
     from strbench.image_protocols import IMAGE_PROTOCOLS
-    from strbench.predictions import read_predictions
-    from strbench.protocols import DEFAULT_PROTOCOL, parse_signature
-    from strbench.protocols import protocol as find_protocol
     from strbench.region_protocols import REGION_PROTOCOLS
 
     if signature is None:
@@ -158,6 +154,12 @@ def score(
             as_json=as_json,
         )
         return
+    # Imported here: the branches above need none of it.
+    from strbench import scoring
+    from strbench.predictions import read_predictions
+    from strbench.protocols import DEFAULT_PROTOCOL, parse_signature
+    from strbench.protocols import protocol as find_protocol
+
     parsed = parse_signature(signature) if signature is not None else None
     if parsed is not None:
         if data not in (None, parsed.split_name):

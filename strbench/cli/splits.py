@@ -87,8 +87,6 @@ def chosen_protocol(named: str | None, data: str | None) -> str:
     Raises:
         StrbenchError: none was named, and ``data`` is a file, or a split without one of its own.
     """
-    from strbench.evaluating import default_protocol
-
     if named is not None:
         return named
     if data is not None and Path(data).exists():
@@ -96,6 +94,8 @@ def chosen_protocol(named: str | None, data: str | None) -> str:
             f"{data} is a ground truth of regions, and no protocol was named.",
             hint="Name one: --protocol ic15-iou   (see: strbench list protocols)",
         )
+    from strbench.task_protocols import default_protocol  # here: what named one needs no registry
+
     return default_protocol(data or "", named_task(data) if data else "recognition")
 
 

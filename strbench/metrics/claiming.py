@@ -23,7 +23,7 @@ from strbench.errors import DATA, StrbenchError
 from strbench.metrics.detection import Flags, Outcome, Ranks, Scene, on_ignored
 from strbench.metrics.detection import outcome as one_to_one
 from strbench.metrics.deteval import Ledger, ended, mostly_ignored, number_of
-from strbench.shapes import Floats, Ints, Pairs, Rule, Shapes, candidates, common_areas
+from strbench.shapes import Floats, Ints, Pairs, Rule, Shapes, candidates, common_areas, promising
 
 Geometries = NDArray[np.object_]
 
@@ -49,7 +49,6 @@ class TotalTextPascal:
     )
     ignore_padding: float = 1.0  # square pixels added to the area that this is a share of
     crossing: Rule = "buffer"
-    only_free: bool = False  # the best of the true regions that are not taken yet
     count_unanswered: bool = False  # the true regions of images without a result
     refuse: bool = True
 
@@ -57,7 +56,16 @@ class TotalTextPascal:
         ours = scene.truth.geometries(self.crossing)
         theirs = scene.found.geometries(self.crossing)
         areas = shapely.area(ours), shapely.area(theirs)
-        pairs = _pairs(scene.truth, scene.found, ours, theirs, areas, self.iou, scene.ignored)
+        first, second = promising(
+            scene.truth,
+            scene.found,
+            areas,
+            iou=self.iou,
+            ignored=scene.ignored,
+            ignore=self.ignore,
+            padding=self.ignore_padding,
+        )
+        pairs = Pairs(first, second, common_areas(ours[first], theirs[second]))
         left_out = mostly_ignored(scene, pairs, above=self.ignore, padding=self.ignore_padding)
         truths = _answered(scene, ~scene.ignored, self.count_unanswered)
         if self.refuse:
@@ -71,7 +79,7 @@ class TotalTextPascal:
         iou = _over(pairs.common, union + self.union_padding)
         near = (iou >= self.iou) & truths[pairs.truth] & ~left_out[pairs.found]
         book = Ledger(scene, truths, ~left_out)
-        _claim(book, pairs, iou, near, np.arange(len(scene.found)), self.only_free)
+        _claim(book, pairs, iou, near, np.arange(len(scene.found)))
         return book.outcome()
 
 
@@ -97,7 +105,6 @@ class CTW1500VOC:
     iou: float = 0.5  # a pair with more than this matches
     skip_invalid: bool = True  # found regions that cross themselves are left out
     crossing: Rule = "nothing"
-    only_free: bool = False  # the best of the true regions that are not taken yet
     by_confidence: bool = False  # the most confident ones first, ties in file order
     refuse: bool = True
 
@@ -108,13 +115,14 @@ class CTW1500VOC:
         ours = scene.truth.geometries(self.crossing)
         theirs = scene.found.geometries("nothing" if self.skip_invalid else self.crossing)
         areas = _shoelace(scene.truth), _shoelace(scene.found)
-        pairs = _pairs(scene.truth, scene.found, ours, theirs, areas, self.iou)
+        first, second = promising(scene.truth, scene.found, areas, iou=self.iou)
+        pairs = Pairs(first, second, common_areas(ours[first], theirs[second]))
         iou = pairs.common / np.maximum(_union(pairs, areas), 1e-5)  # square pixels, the script's
         invalid: Flags = shapely.is_empty(theirs) & self.skip_invalid
         near = (iou > self.iou) & ~invalid[pairs.found]
         book = Ledger(scene, ~scene.ignored, ~invalid)
         order = self._order(scene)
-        _claim(book, pairs, iou, near, order, self.only_free)
+        _claim(book, pairs, iou, near, order)
         counted = order[book.founds[order]]
         # in the rule's own order, which is that of the ranks
         ranks = Ranks(-np.arange(len(counted), dtype=np.float64), (book.precise > 0)[counted], True)
@@ -300,33 +308,7 @@ def _common_box(truth: Shapes, found: Shapes, first: Ints, second: Ints) -> Floa
     return out
 
 
-def _pairs(
-    truth: Shapes,
-    found: Shapes,
-    ours: Geometries,
-    theirs: Geometries,
-    areas: tuple[Floats, Floats],
-    iou: float,
-    also: Flags | None = None,
-) -> Pairs:
-    """The pairs that may reach an overlap, and all of the true regions in ``also``.
-
-    What two bounds have in common limits what the polygons have, and so their overlap; GEOS sees only
-    pairs for which this limit is high enough.
-    """
-    first, second = candidates(truth, found)
-    most = _common_box(truth, found, first, second)
-    union = areas[0][first] + areas[1][second] - most
-    keep = (union <= 0) | (most >= iou * (1 - 1e-9) * union)  # a margin for rounding
-    if also is not None:
-        keep |= also[first]
-    first, second = first[keep], second[keep]
-    return Pairs(first, second, common_areas(ours[first], theirs[second]))
-
-
-def _claim(
-    book: Ledger, pairs: Pairs, iou: Floats, near: Flags, order: Ints, only_free: bool
-) -> None:
+def _claim(book: Ledger, pairs: Pairs, iou: Floats, near: Flags, order: Ints) -> None:
     """Found regions in an order claim their best true one; one that fits an ignored one is left out."""
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
@@ -335,7 +317,7 @@ def _claim(
     done: set[int] = set()
     partners: dict[int, int] = {}  # of true regions
     for ours, theirs in zip(truth[best].tolist(), found[best].tolist(), strict=True):
-        if theirs in done or (only_free and ours in partners):
+        if theirs in done:
             continue
         done.add(theirs)
         if not book.truths[ours]:
@@ -353,7 +335,9 @@ _NO_UNION = "and a region have a union without area"
 def _psenet(truth: Shapes, found: Shapes, rule: Rule, iou: float) -> tuple[Pairs, Floats]:
     """Pairs and their overlaps; NaN where the union has no area."""
     areas = _shoelace(truth), _shoelace(found)
-    pairs = _pairs(truth, found, truth.geometries(rule), found.geometries(rule), areas, iou)
+    first, second = promising(truth, found, areas, iou=iou)
+    ours, theirs = truth.geometries(rule)[first], found.geometries(rule)[second]
+    pairs = Pairs(first, second, common_areas(ours, theirs))
     union = _union(pairs, areas)
     return pairs, np.divide(pairs.common, union, out=np.full_like(union, np.nan), where=union != 0)
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from strbench.shapes import Floats, Ints, Pairs, Rule, Shapes, overlaps
+from strbench.shapes import Floats, Ints, Pairs, Rule, Shapes, common_areas, promising
 from strbench.types import Detection, Region
 
 Flags = NDArray[np.bool_]
@@ -207,19 +207,23 @@ class FirstCome:
     crossing: Rule = "even-odd"
 
     def __call__(self, scene: Scene) -> Outcome:
-        pairs = overlaps(scene.truth, scene.found, self.crossing)
         ignored = scene.ignored
+        truth, found = scene.truth, scene.found
+        areas = np.abs(truth.signed_areas()), np.abs(found.signed_areas())
+        first, second = promising(
+            truth, found, areas, iou=self.iou, ignored=ignored, ignore=self.ignore
+        )
+        ours, theirs = truth.geometries(self.crossing), found.geometries(self.crossing)
+        pairs = Pairs(first, second, common_areas(ours[first], theirs[second]))
         left_out = on_ignored(scene, pairs, above=self.ignore)
         near = intersections_over_unions(scene, pairs) > self.iou
         near &= ~ignored[pairs.truth] & ~left_out[pairs.found]
-        partner = np.full(len(scene.found), -1)
-        taken = np.zeros(len(scene.truth), dtype=bool)
-        for truth, found in zip(
-            pairs.truth[near].tolist(), pairs.found[near].tolist(), strict=True
-        ):
-            if not taken[truth] and partner[found] < 0:
-                taken[truth] = True
-                partner[found] = truth
+        partner = np.full(len(found), -1)
+        taken = np.zeros(len(truth), dtype=bool)
+        for g, d in zip(pairs.truth[near].tolist(), pairs.found[near].tolist(), strict=True):
+            if not taken[g] and partner[d] < 0:
+                taken[g] = True
+                partner[d] = g
         return outcome(scene, taken, left_out, partner)
 
 

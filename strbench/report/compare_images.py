@@ -57,7 +57,8 @@ def image_values(
     Raises:
         StrbenchError: as ``sources.opened`` and ``file_of`` do, or a file cannot be scored.
     """
-    from strbench.evaluating import default_protocol, task_of
+    from strbench.evaluating import task_of
+    from strbench.task_protocols import default_protocol
 
     split = opened(sources)
     named = one_protocol(sources, protocol) or default_protocol(split.name, task_of([split]))

@@ -82,7 +82,7 @@ def paired(first: Source, second: Source, *, protocol: str | None = None) -> Pai
 
 
 def _default(split: str) -> str:
-    from strbench.evaluating import default_protocol
+    from strbench.task_protocols import default_protocol
 
     return default_protocol(split, "detection")
 

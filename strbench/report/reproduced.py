@@ -354,7 +354,9 @@ def as_rows(made: Rebuilt) -> list[dict[str, str]]:
             if not made.rendered:
                 row[f"{Column(column.split, None).head} reported"] = cell.reported or MISSING
         if len(made.columns) > 1:
-            row["average"] = _spread(line.average, METRICS[made.metric], made.seeds) if line.average else MISSING
+            row["average"] = (
+                _spread(line.average, METRICS[made.metric], made.seeds) if line.average else MISSING
+            )
             if not made.rendered and any(one.reported_average for one in made.lines):
                 row["average reported"] = line.reported_average or MISSING
         if has_gaps:
