@@ -368,7 +368,7 @@ def test_a_table_is_rebuilt_and_resumed(run: Run, prepared: Path) -> None:
     assert cell["reported"] == "82.1"
     assert cell["low"] <= cell["mean"] <= cell["high"]
     assert made["lines"][0]["cells"]["cute80/test"]["values"] == []
-    assert made["lines"][1]["gap"]["test"] == "words"
+    assert made["lines"][1]["gap"]["test"] == "samples"
     runs = sorted(p.name for p in (prepared / "runs").iterdir())
     assert runs == [
         "kin.tiny.dig-seed0", "table.tiny.dig-all-seed0", "table.tiny.dig-half-seed0",
@@ -556,7 +556,7 @@ Reported: Nobody, table 1; measured at the paper's scale, not at this one.
 
 Not prepared: cute80/test. To bring: strbench data fetch cute80/test
 
-In square brackets the 95 % interval of a single run over the test words.
+In square brackets the 95 % interval of a single run over the test samples.
 """
 
 
