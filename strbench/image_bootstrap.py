@@ -54,7 +54,10 @@ def resampled_sums(counts: Floats, seed: int, n: int) -> Floats:
 
     Equal rows are drawn together by a multinomial, which is the same as drawing with replacement.
     """
-    kinds, many = np.unique(counts, axis=0, return_counts=True)
+    # As np.unique does it, which would first import numpy.ma.
+    ordered = counts[np.lexsort(counts.T[::-1])]
+    starts = np.flatnonzero(np.append(True, (ordered[1:] != ordered[:-1]).any(1)))
+    kinds, many = ordered[starts], np.diff(np.append(starts, len(ordered)))
     rng = np.random.default_rng(seed)
     share = many / many.sum()
     rows = max(1, _BLOCK // len(kinds))
