@@ -30,7 +30,8 @@ def test_the_measured_figures_are_those_of_the_records() -> None:
     for record in load_all(committed_folder()):
         for score in record.scores:
             accuracy = score.word_accuracy
-            assert accuracy is not None
+            if accuracy is None:
+                continue
             assert accuracy.low is not None
             assert accuracy.high is not None
             figures.add(
@@ -40,7 +41,7 @@ def test_the_measured_figures_are_those_of_the_records() -> None:
                     f"{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}",
                 )
             )
-    assert len(cells) == 9
+    assert len(cells) == 12
     assert set(cells) <= figures
 
 
