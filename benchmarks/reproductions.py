@@ -310,7 +310,7 @@ def _restorers(entries: Mapping[str, str]) -> tuple[Row, ...]:
         Row(
             label=label,
             run=Training(key=entry, entry=entry, data="pairs"),
-            reported={"method": label, "variant": "as cited by DiG"},
+            reported={"method": label, "variant": "as printed by DiG"},
         )
         for entry, label in entries.items()
     )

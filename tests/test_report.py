@@ -18,7 +18,7 @@ from strbench.errors import StrbenchError
 from strbench.report import committed, render
 from strbench.report.frame import results
 from strbench.report.table import Report, build
-from strbench.scores import Accuracy, Score, Similarity
+from strbench.scores import Accuracy, Figure, Score, Similarity
 
 SIZES = {"iiit5k": 3000, "svt": 647, "ic13_857": 857, "ic15_1811": 1811, "svtp": 645, "cute80": 288}
 SIZES |= {"host": 2416, "wost": 2416, "rendered_regular": 500, "rendered_irregular": 500}
@@ -418,6 +418,40 @@ def test_reported_rows_can_stand_alone() -> None:
     assert not table.has_averages
 
 
+def test_printed_psnr_stands_below_a_measured_one_and_ranks_nothing() -> None:
+    pairs = {
+        "textzoom/test_easy": 23.0648,
+        "textzoom/test_medium": 20.0,
+        "textzoom/test_hard": 19.0,
+    }
+    restorer = run("mine", {})
+    restorer.scores = [
+        Score(
+            split=split,
+            fingerprint="ab" * 32,
+            n=100,
+            protocol="textzoom",
+            signature=f"psnr|textzoom|labels:official|n:100|{split}@abababab|v0.1",
+            figures={"psnr": Figure(value=value), "ssim": Figure(value=0.79)},
+        )
+        for split, value in pairs.items()
+    ]
+    (table,) = made(restorer, suite="textzoom", metric="psnr", reported=True).tables
+    first, *quoted = table.lines
+    assert first.is_measured
+    # (23.0648 + 20 + 19) / 3: the printed row, higher on the hard set, moves nothing
+    assert first.plain == pytest.approx(20.6883, abs=1e-4)
+    assert quoted
+    assert not any(line.is_measured or line.plain is not None for line in quoted)
+    assert not any(cell.is_bold for line in table.lines for cell in line.cells.values())
+    text = render.markdown(Report((table,)))
+    assert "| mine | 23.06 | 20.00 | 19.00 |" in text
+    # Zhao et al., README.md of JingyeChen/C3-STISR
+    assert "| C3-STISR (released re-implementation) | 22.13 | 18.98 | 19.75 |" in text
+    (alone,) = made(suite="textzoom", metric="ssim", reported=True).tables
+    assert "| 0.8532 | 0.6449 | 0.7125 |" in render.markdown(Report((alone,)))
+
+
 def test_reported_digits_are_those_of_the_source() -> None:
     text = render.markdown(made(run("a", {"svt": 300}), suite="common", reported=True))
     # Yang et al.: ViT-Small from scratch, 1 % of the labels, IC15 printed as 7.56
@@ -445,7 +479,10 @@ def test_results_is_a_long_frame_of_everything(home: Path) -> None:
     quoted = frame[frame.kind == "reported"]
     assert len(quoted) > 1000
     assert not quoted.enters.any()
-    assert quoted.value.between(0, 1).all()
+    in_decibels = quoted.metric == "psnr"
+    assert quoted[~in_decibels].value.between(0, 1).all()
+    # Zhao et al., log of the re-implementation: easy 22.13 dB
+    assert 22.13 in set(quoted[in_decibels & (quoted.split == "textzoom/test_easy")].value)
     assert set(frame[frame.rendered].split) == {"rendered_regular/test"}
     assert len(results(reported=False)) == len(frame) - len(quoted)
 

@@ -274,6 +274,7 @@ def long_rows(records: Iterable[Record], *, reported: bool = True) -> list[dict[
     if reported:
         from strbench.report.reported import load_reported
 
+        scales: dict[str, int] = {name: shown.scale for name, shown in METRICS.items()}
         for figure in load_reported():
             rows.append(
                 {
@@ -282,7 +283,7 @@ def long_rows(records: Iterable[Record], *, reported: bool = True) -> list[dict[
                     "split": figure.split or figure.dataset,
                     "protocol": figure.protocol,
                     "metric": figure.metric,
-                    "value": float(figure.value) / 100,
+                    "value": float(figure.value) / scales[figure.metric],
                     "status": "reported",
                     "kind": "reported",
                     "source": figure.source,

@@ -1,4 +1,4 @@
-"""Figures printed in papers and READMEs, from the CSV that the benchmarks ship."""
+"""Figures printed in papers and READMEs, from the CSVs that the benchmarks ship."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from importlib.resources import files
 
 from strbench.errors import DATA, StrbenchError
+
+FILES = ("recognition.csv", "superres_segmentation.csv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,9 @@ class Figure:
     dataset: str  # the set as printed
     protocol: str
     metric: str
-    value: str  # percent, with the digits that were printed
+    value: (
+        str  # in the metric's unit (percent, dB, SSIM in [0, 1]), with the digits that were printed
+    )
     source: str
     verified_by: str
 
@@ -51,19 +55,24 @@ class Figure:
 
 
 def load_reported() -> list[Figure]:
-    """Every reported recognition figure that has a value, in the order of the file.
+    """Every reported figure that has a value: recognition, then super-resolution and segmentation.
+
+    They stand in the order of the files.
 
     Raises:
-        StrbenchError: the file lacks a column.
+        StrbenchError: a file lacks a column.
     """
     names = [field.name for field in fields(Figure)]
-    resource = files("strbench.benchmarks") / "reported" / "recognition.csv"
-    reader = csv.DictReader(io.StringIO(resource.read_text(encoding="utf-8")))
-    if reader.fieldnames != names:
-        raise StrbenchError(
-            f"{resource} should have the columns {', '.join(names)}; "
-            f"it has {', '.join(reader.fieldnames or [])}.",
-            hint="Install strbench again.",
-            exit_code=DATA,
-        )
-    return [Figure(**row) for row in reader if row["value"]]
+    figures: list[Figure] = []
+    for file in FILES:
+        resource = files("strbench.benchmarks") / "reported" / file
+        reader = csv.DictReader(io.StringIO(resource.read_text(encoding="utf-8")))
+        if reader.fieldnames != names:
+            raise StrbenchError(
+                f"{resource} should have the columns {', '.join(names)}; "
+                f"it has {', '.join(reader.fieldnames or [])}.",
+                hint="Install strbench again.",
+                exit_code=DATA,
+            )
+        figures += [Figure(**row) for row in reader if row["value"]]
+    return figures

@@ -377,8 +377,8 @@ def _averaged(
 def _reported_lines(
     figures: Sequence[Figure], splits: Sequence[str], metric: Metric, here: Sequence[Entry]
 ) -> list[Line]:
-    # Printed figures count letters and digits without case: nothing else may stand above them.
-    if not all(
+    # Printed words are letters and digits without case: nothing else may stand above them.
+    if metric in ("word_accuracy", "one_minus_ned") and not all(
         {"case:lower", "chars:36"} <= set(entry.score.signature.split("|")) for entry in here
     ):
         return []
