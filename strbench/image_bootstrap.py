@@ -16,6 +16,8 @@ from strbench.shapes import Floats
 from strbench.stats import LEVEL, RESAMPLES, Interval
 
 _BLOCK = 1 << 22  # numbers drawn at once: 32 MB
+_CACHED = 1 << 16  # rows drawn at once one by one: what a core's cache holds
+_DEARER = 20  # a multinomial's draw of a kind costs about as much as so many rows drawn one by one
 FIGURES = ("precision", "recall", "hmean")
 
 
@@ -52,21 +54,30 @@ def _figures(sums: Floats) -> Floats:
 def resampled_sums(counts: Floats, seed: int, n: int) -> Floats:
     """(n, K) sums of ``n`` resamples of the rows of counts (I, K).
 
-    Equal rows are drawn together by a multinomial, which is the same as drawing with replacement.
+    Where many rows are equal these are drawn together by a multinomial, which is the same as drawing
+    with replacement and costs as much as there are kinds of rows; else every row is drawn for itself.
     """
     # As np.unique does it, which would first import numpy.ma.
     ordered = counts[np.lexsort(counts.T[::-1])]
     starts = np.flatnonzero(np.append(True, (ordered[1:] != ordered[:-1]).any(1)))
     kinds, many = ordered[starts], np.diff(np.append(starts, len(ordered)))
     rng = np.random.default_rng(seed)
-    share = many / many.sum()
-    rows = max(1, _BLOCK // len(kinds))
-    return np.concatenate(
-        [
-            rng.multinomial(many.sum(), share, size=min(rows, n - start)) @ kinds
-            for start in range(0, n, rows)
-        ]
-    )
+    rows = len(counts)
+    sums = np.empty((n, counts.shape[1]))
+    if len(kinds) * _DEARER < rows:
+        step = max(1, _BLOCK // len(kinds))
+        for start in range(0, n, step):
+            size = min(step, n - start)
+            sums[start : start + size] = rng.multinomial(rows, many / rows, size=size) @ kinds
+        return sums
+    step = max(1, _CACHED // rows)
+    for start in range(0, n, step):
+        size = min(step, n - start)
+        drawn = rng.integers(0, rows, (size, rows), dtype=np.int32)  # of the ordered rows
+        drawn += np.arange(size, dtype=np.int32)[:, None] * rows
+        times = np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows)
+        sums[start : start + size] = times @ ordered
+    return sums
 
 
 def intervals(

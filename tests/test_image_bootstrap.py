@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from strbench.errors import StrbenchError
-from strbench.image_bootstrap import intervals, paired_difference
+from strbench.image_bootstrap import intervals, paired_difference, resampled_sums
 from strbench.metrics.detection import Outcome
 
 
@@ -93,3 +93,19 @@ def test_without_images_or_with_others() -> None:
         intervals(outcome([], [], [], []))
     with pytest.raises(StrbenchError, match="40 and 41"):
         paired_difference(drawn(0, 40, 0.5), drawn(0, 41, 0.5))
+
+
+@pytest.mark.parametrize("values", [2, 1000], ids=["rows alike", "rows all different"])
+def test_sums_of_resamples_have_the_mean_and_spread_of_drawing_with_replacement(
+    values: int,
+) -> None:
+    rows = np.random.default_rng(1).integers(0, values, (200, 3)).astype(np.float64) + 0.25
+    sums = resampled_sums(rows, 0, 8000)
+    assert sums.shape == (8000, 3)
+    # each is a sum of 200 independent draws
+    spread = np.sqrt(200) * rows.std(0)
+    assert np.abs(sums.mean(0) - rows.sum(0)).max() < 5 * spread.max() / np.sqrt(8000)
+    assert sums.std(0) == pytest.approx(spread, rel=0.05)
+    # whole rows are drawn: the columns of a resample go together
+    assert np.corrcoef(sums.T) == pytest.approx(np.corrcoef(rows.T), abs=0.06)
+    assert np.array_equal(sums, resampled_sums(rows, 0, 8000))
