@@ -115,6 +115,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "coco_ts": "strbench.datasets.coco_ts:SPEC",
         "mlt_s": "strbench.datasets.mlt_s:SPEC",
         "rendered": "strbench.datasets.rendered:SPEC",
+        "rendered_pages": "strbench.datasets.rendered_pages:SPEC",
+        "rendered_pairs": "strbench.datasets.rendered_pairs:SPEC",
+        "rendered_masks": "strbench.datasets.rendered_masks:SPEC",
     },
 }
 

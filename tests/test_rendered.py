@@ -1,4 +1,4 @@
-"""Rendered words: the same pixels everywhere, no word on both sides, covers that cover."""
+"""Rendered words, and what all rendered splits share: the same pixels everywhere, no word on both sides, covers that cover."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from strbench import rendered
+from strbench.datasets import specs
 from strbench.errors import StrbenchError
 from strbench.loading import decode
 from strbench.rendered import RENDERED_SPLITS, RenderConfig, draw_word, encode_png, glyphs
@@ -34,9 +35,12 @@ from strbench.rendered.glyphs import (
     set_line,
 )
 from strbench.rendered.occluding import occluder
+from strbench.rendered.table import WORD
 from strbench.rendered.warping import Pose, place
 from strbench.rendered.wordlist import SIGNS, Draws, Side, draw_text, key, side_of, words
 from strbench.store import find_split
+
+WORDS = {name: s for name, s in RENDERED_SPLITS.items() if s.picture is WORD}
 
 # sha256 over shape, pixels and label of images 0 to 11, seed 0. A change here changes every rendered
 # score: note it under "Scores" in the changelog.
@@ -59,10 +63,16 @@ PINS = {
 PINNED_FINGERPRINT = "4e970ccd547170ec097a242912901e7941ca94fd5a1d3981c949ee36267ec44e"
 
 
+def settings(name: str) -> RenderConfig:
+    config = WORDS[name].config
+    assert isinstance(config, RenderConfig)
+    return config
+
+
 def digest(name: str, indices: range) -> str:
     total = hashlib.sha256()
     for index in indices:
-        image, label = draw_word(RENDERED_SPLITS[name].config, 0, index, split=name)
+        image, label = draw_word(settings(name), 0, index, split=name)
         total.update(f"{image.shape}{label}".encode() + image.tobytes())
     return total.hexdigest()[:16]
 
@@ -74,7 +84,7 @@ def equal(a: rendered.Drawn, b: rendered.Drawn) -> bool:
 # --- determinism
 
 
-@pytest.mark.parametrize("name", sorted(RENDERED_SPLITS))
+@pytest.mark.parametrize("name", sorted(WORDS))
 def test_pixels_are_those_of_every_other_machine(name: str) -> None:
     assert digest(name, range(12)) == PINS[name]
 
@@ -128,7 +138,7 @@ def test_raw_draws_are_pinned_and_uniform() -> None:
 # --- words
 
 
-@pytest.mark.parametrize("name", sorted(RENDERED_SPLITS))
+@pytest.mark.parametrize("name", sorted(WORDS))
 def test_labels_stay_on_their_side_and_in_their_signs(name: str) -> None:
     config, side, *_ = RENDERED_SPLITS[name]
     for index in range(600):
@@ -167,8 +177,9 @@ def test_train_and_test_labels_are_disjoint_over_all_splits() -> None:
 
 
 def test_the_drawn_label_is_the_one_of_the_side() -> None:
-    for name, (config, side, *_) in RENDERED_SPLITS.items():
-        assert all(side_of(draw_word(config, 9, i, split=name).label) == side for i in range(5))
+    for name in WORDS:
+        drawn = [draw_word(settings(name), 9, i, split=name) for i in range(5)]
+        assert {side_of(word.label) for word in drawn} == {WORDS[name].side}
 
 
 def test_the_word_list_is_partitioned() -> None:
@@ -292,9 +303,9 @@ def test_unusable_font_folders_are_errors(tmp_path: Path, monkeypatch: pytest.Mo
 # --- pictures
 
 
-@pytest.mark.parametrize("name", sorted(RENDERED_SPLITS))
+@pytest.mark.parametrize("name", sorted(WORDS))
 def test_pictures_have_the_promised_form(name: str) -> None:
-    config = RENDERED_SPLITS[name].config
+    config = settings(name)
     for index in range(25):
         image = draw_word(config, 2, index, split=name).image
         assert image.dtype == np.uint8
@@ -356,7 +367,7 @@ def test_covers_hide_as_much_of_one_sign_as_they_say(level: Literal["weak", "hea
 
 @pytest.mark.parametrize("name", ["rendered_occluded_weak/test", "rendered_occluded_heavy/test"])
 def test_an_occluded_picture_is_the_plain_one_with_a_cover(name: str) -> None:
-    config = replace(RENDERED_SPLITS[name].config, difficulty=0.0)
+    config = replace(settings(name), difficulty=0.0)
     changed = []
     for index in range(30):
         hidden = draw_word(config, 0, index, split=name)
@@ -410,12 +421,16 @@ def test_a_prepared_split_is_complete_and_pinned(tmp_path: Path) -> None:
         rendered.prepare("rendered_regulr/test", tmp_path)
 
 
-def test_the_dataset_spec_lists_every_rendered_split(tmp_path: Path) -> None:
-    from strbench.datasets.rendered import SPEC
-
-    sizes = {s.name: s.n for s in SPEC.splits}
-    assert sizes == {k: v.n or rendered.PREPARED for k, v in RENDERED_SPLITS.items()}
-    assert SPEC.make is not None
+def test_the_dataset_specs_list_every_rendered_split() -> None:
+    drawn = [spec for spec in specs() if spec.make is not None]
+    assert {spec.id: spec.task for spec in drawn} == {
+        "rendered": "recognition",
+        "rendered_pages": "detection",
+        "rendered_pairs": "super-resolution",
+        "rendered_masks": "segmentation",
+    }
+    listed = {split.name: (spec.task, split.n) for spec in drawn for split in spec.splits}
+    assert listed == {name: (s.picture.task, s.size) for name, s in RENDERED_SPLITS.items()}
 
 
 def test_settings_are_checked() -> None:

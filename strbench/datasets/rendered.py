@@ -1,4 +1,4 @@
-"""The embedded rendered sets: drawn on the spot, nothing to download."""
+"""The embedded rendered sets of words: drawn on the spot, nothing to download."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from strbench.datasets import Source, Spec, SplitSpec
 
 if TYPE_CHECKING:
     from strbench.store import Split
+
+LICENCE = "Apache-2.0, as strbench; drawn with fonts under OFL-1.1 and words from SCOWL"
+NOTES = (
+    "Not evidence about photographs: scores on these sets are marked as rendered.",
+    "Train and test share no label, case and punctuation aside.",
+    "More images, other settings and further fonts: strbench.rendered.prepare.",
+)
 
 
 def make(name: str, directory: Path) -> Split:
@@ -49,12 +56,8 @@ SPEC = Spec(
             labels="rendered",
         ),
     ),
-    licence="Apache-2.0, as strbench; drawn with fonts under OFL-1.1 and words from SCOWL",
+    licence=LICENCE,
     paper="",
-    notes=(
-        "Not evidence about photographs: scores on these sets are marked as rendered.",
-        "Train and test share no label, case and punctuation aside.",
-        "More images, other settings and further fonts: strbench.rendered.prepare.",
-    ),
+    notes=NOTES,
     make=make,
 )

@@ -1,10 +1,11 @@
-"""The embedded default: word crops drawn from bundled fonts, where no real data is at hand.
+"""The embedded default: pictures drawn from bundled fonts, where no real data is at hand.
 
-Every image is a pure function of (config, split name, seed, index): it does not depend on how many
-were drawn before it, in which process, or with which Pillow, NumPy or machine. Randomness is the raw
-stream of NumPy's Philox, arithmetic is in integers or exactly rounded (warping.py, scenery.py), and
-glyphs are drawn by FreeType, whose masks of the bundled fonts did not change over the releases named
-in glyphs.py; the manifest of a prepared split says whether they are the reference masks.
+Word crops, photographs of several words, pairs of resolutions and text masks, a kind for each task
+(table.py). Every picture is a pure function of (config, split name, seed, index): it does not depend
+on how many were drawn before it, in which process, or with which Pillow, NumPy or machine. Randomness
+is the raw stream of NumPy's Philox, arithmetic is in integers or exactly rounded (warping.py,
+scenery.py), and glyphs are drawn by FreeType, whose masks of the bundled fonts did not change over the
+releases named in glyphs.py; the manifest of a prepared split says whether they are the reference masks.
 
 Train and test share no label: see wordlist.py. A rendered score says that code works and allows
 comparisons within itself; it is not evidence about photographs, and records mark it as rendered.
@@ -13,22 +14,36 @@ comparisons within itself; it is not evidence about photographs, and records mar
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, fields, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from strbench.errors import unknown_name
-from strbench.rendered.composing import RenderConfig, compose, faces
+from strbench.rendered.composing import Drawn, word
+from strbench.rendered.configs import RenderConfig, TextConfig, faces
 from strbench.rendered.glyphs import REFERENCE_GLYPHS, file_digest, glyph_fingerprint
-from strbench.rendered.wordlist import Draws, Side, draw_text
+from strbench.rendered.masks import Masked
+from strbench.rendered.pages import Page
+from strbench.rendered.pairs import Pair, PairConfig
+from strbench.rendered.png import encode_png
+from strbench.rendered.signs import PageConfig
+from strbench.rendered.table import (
+    DEMO,
+    HANDWRITTEN,
+    REGULAR,
+    RENDERED_SPLITS,
+    TRAIN,
+    Drawing,
+    RenderedSplit,
+    rendered_split,
+)
+from strbench.rendered.wordlist import Draws
 from strbench.types import Sample
 
 if TYPE_CHECKING:
@@ -36,12 +51,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEMO",
-    "PREPARED",
+    "HANDWRITTEN",
+    "REGULAR",
     "RENDERED_SPLITS",
     "TRAIN",
+    "Drawing",
     "Drawn",
+    "Masked",
+    "Page",
+    "PageConfig",
+    "Pair",
+    "PairConfig",
     "RenderConfig",
     "RenderedSplit",
+    "TextConfig",
+    "draw",
     "draw_word",
     "encode_png",
     "faces",
@@ -54,110 +78,26 @@ __all__ = [
 ]
 
 LICENCE = "Apache-2.0, as strbench; drawn with fonts under OFL-1.1 and words from SCOWL"
-ALNUM = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-TRAIN = RenderConfig()
-REGULAR = RenderConfig(geometry="regular")
-IRREGULAR = RenderConfig(geometry="irregular", min_height=20)
-OCCLUDED_WEAK = replace(REGULAR, occlusion="weak", difficulty=0.6, min_length=3, min_height=24)
-OCCLUDED_HEAVY = replace(OCCLUDED_WEAK, occlusion="heavy")
-HANDWRITTEN = RenderConfig(
-    styles=("handwriting",),
-    scene="paper",
-    geometry="regular",
-    kinds=(("word", 0.85), ("number", 0.08), ("punctuated", 0.07)),
-    cases=(0.05, 0.3, 0.65),
-    min_height=28,
-)
-# Short dark words in two fonts with mild distortion: a 0.2 M-parameter network learns to read unseen
-# ones in minutes on a CPU. With light words among them CTC needs several times as many images.
-DEMO = RenderConfig(
-    min_length=3,
-    max_length=5,
-    signs=ALNUM,
-    kinds=(("word", 0.9), ("number", 0.1)),
-    cases=(0.0, 0.0, 1.0),
-    families=("cabin", "dosis"),
-    difficulty=0.1,
-    geometry="regular",
-    ink="dark",
-    min_height=24,
-    max_height=48,
-)
 
 
-class RenderedSplit(NamedTuple):
-    """A split that can be drawn: its settings, its side, and its size (0: as many as wanted)."""
+def draw(name: str, index: int, *, seed: int = 0, config: TextConfig | None = None) -> Drawing:
+    """Picture number ``index`` of a split, as arrays: the same for the same arguments everywhere.
 
-    config: RenderConfig
-    side: Side
-    n: int
-    labelled: bool = True
+    A ``Drawn``, ``Page``, ``Pair`` or ``Masked``, as the split's kind of picture is.
 
-
-RENDERED_SPLITS: dict[str, RenderedSplit] = {
-    "rendered/train": RenderedSplit(TRAIN, "train", 0),
-    "rendered/unlabelled": RenderedSplit(TRAIN, "train", 0, labelled=False),
-    "rendered_regular/test": RenderedSplit(REGULAR, "test", 1000),
-    "rendered_irregular/test": RenderedSplit(IRREGULAR, "test", 1000),
-    "rendered_occluded_weak/test": RenderedSplit(OCCLUDED_WEAK, "test", 500),
-    "rendered_occluded_heavy/test": RenderedSplit(OCCLUDED_HEAVY, "test", 500),
-    "rendered_handwritten/test": RenderedSplit(HANDWRITTEN, "test", 500),
-    "rendered_demo/train": RenderedSplit(DEMO, "train", 0),
-    "rendered_demo_regular/test": RenderedSplit(DEMO, "test", 500),
-    "rendered_demo_irregular/test": RenderedSplit(replace(DEMO, geometry="irregular"), "test", 200),
-    "rendered_demo_occluded_weak/test": RenderedSplit(replace(DEMO, occlusion="weak"), "test", 200),
-    "rendered_demo_occluded_heavy/test": RenderedSplit(
-        replace(DEMO, occlusion="heavy"), "test", 200
-    ),
-    "rendered_demo_handwritten/test": RenderedSplit(
-        replace(DEMO, scene="paper", styles=("handwriting",), families=()), "test", 200
-    ),
-}
-PREPARED = 20_000  # images that ``prepare`` writes of a split without a size of its own
-_AT_ONCE = 4096  # samples that worker processes may be ahead of the reader
-
-
-class Drawn(NamedTuple):
-    """A drawn word."""
-
-    image: npt.NDArray[np.uint8]  # (H, W, 3), RGB
-    label: str
-
-
-def rendered_split(name: str) -> RenderedSplit:
-    """The entry of ``RENDERED_SPLITS``.
-
-    Raises:
-        StrbenchError: no rendered split has this name.
+    Args:
+        config: other settings than the split's own, of the same class; its name and side stay, so
+            that any config keeps the partition of words.
     """
-    if name not in RENDERED_SPLITS:
-        raise unknown_name(
-            "rendered split", name, RENDERED_SPLITS, hint="See: strbench list datasets"
-        )
-    return RENDERED_SPLITS[name]
+    split = rendered_split(name)
+    return split.picture.draw(Draws(seed, name, index), config or split.config, split.side)
 
 
 def draw_word(
     config: RenderConfig, seed: int, index: int, *, split: str = "rendered/train"
 ) -> Drawn:
-    """The image and label number ``index`` of a split: the same for the same arguments everywhere.
-
-    Only the split's name and side are taken from its table entry, so that any config keeps the
-    partition of words.
-    """
-    side = rendered_split(split).side
-    draws = Draws(seed, split, index)
-    label = draw_text(
-        draws,
-        side,
-        min_length=config.min_length,
-        max_length=config.max_length,
-        signs=config.signs,
-        kinds=config.kinds,
-        cases=config.cases,
-    )
-    return Drawn(compose(draws, config, label), label)
+    """The word that a split, or one of these settings, has at ``index``; see ``draw``."""
+    return word(Draws(seed, split, index), config, rendered_split(split).side)
 
 
 def samples(
@@ -166,31 +106,32 @@ def samples(
     *,
     seed: int = 0,
     start: int = 0,
-    config: RenderConfig | None = None,
+    config: TextConfig | None = None,
     workers: int = 1,
 ) -> Iterator[Sample]:
     """Samples ``start`` to ``start + n`` of a rendered split, in order, as losslessly encoded PNG.
 
     Args:
-        n: how many; by default the split's size, or 20,000 where it has none.
+        n: how many; by default the split's size, or that of its kind of picture.
         config: other settings than the split's own.
         workers: processes that draw; the samples are the same for any number.
     """
     split = rendered_split(name)
-    end = start + ((split.n or PREPARED) if n is None else n)
-    draw = partial(_sample, config or split.config, seed, name)
+    end = start + (split.size if n is None else n)
+    sample = partial(_sample, config or split.config, seed, name)
     if workers <= 1:
-        yield from map(draw, range(start, end))
+        yield from map(sample, range(start, end))
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for begin in range(start, end, _AT_ONCE):
-            yield from pool.map(draw, range(begin, min(begin + _AT_ONCE, end)), chunksize=64)
+        ahead = split.picture.ahead
+        for begin in range(start, end, ahead):
+            indices = range(begin, min(begin + ahead, end))
+            yield from pool.map(sample, indices, chunksize=ahead // 64)
 
 
-def _sample(config: RenderConfig, seed: int, name: str, index: int) -> Sample:
-    image, label = draw_word(config, seed, index, split=name)
-    is_labelled = rendered_split(name).labelled
-    return Sample(f"{index:09d}", encode_png(image), label if is_labelled else None)
+def _sample(config: TextConfig, seed: int, name: str, index: int) -> Sample:
+    sample = draw(name, index, seed=seed, config=config).sample(f"{index:09d}")
+    return sample if rendered_split(name).labelled else sample._replace(label=None)
 
 
 def unlabelled(
@@ -204,23 +145,7 @@ def unlabelled(
         yield draw_word(config, seed, index, split="rendered/unlabelled").image
 
 
-def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
-    """A (H, W, 3) image as PNG: 8-bit RGB, every row filtered "up", zlib level 1; lossless."""
-    height, width, _ = image.shape
-    pixels = image.reshape(height, 3 * width)
-    rows = np.zeros((height, 1 + 3 * width), np.uint8)
-    rows[0, 1:] = pixels[0]
-    rows[1:, 1:] = pixels[1:] - pixels[:-1]
-    rows[1:, 0] = 2  # filter "up": the difference from the row above
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, 2, 0, 0, 0))
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
-        for kind, data in chunks
-    )
-
-
-def dataset_name(name: str, config: RenderConfig) -> str:
+def dataset_name(name: str, config: TextConfig) -> str:
     """The split's name, with a hash of the font files where further fonts take part."""
     if not config.font_folder:
         return name
@@ -234,7 +159,7 @@ def prepare(
     *,
     n: int | None = None,
     seed: int = 0,
-    config: RenderConfig | None = None,
+    config: TextConfig | None = None,
     fonts: str | Path | None = None,
     workers: int = 1,
     replace_existing: bool = False,
@@ -243,7 +168,7 @@ def prepare(
 
     Args:
         root: the folder of all stores, ``home() / "data"``.
-        n: how many samples; by default the split's size, or 20,000 where it has none.
+        n: how many samples; by default the split's size, or that of its kind of picture.
         fonts: a folder of further fonts. None takes ``$STRBENCH_FONTS`` for splits without a fixed
             size, and the bundled fonts alone for test splits. Further fonts change the dataset's
             name: ``rendered_<8 hex digits of the font files>/train``.
@@ -279,7 +204,7 @@ def write(
     draw_as: str = "",
     n: int | None = None,
     seed: int = 0,
-    config: RenderConfig | None = None,
+    config: TextConfig | None = None,
     workers: int = 1,
     replace_existing: bool = False,
 ) -> Split:
@@ -293,7 +218,7 @@ def write(
     name = draw_as or stored
     split = rendered_split(name)
     settings = config or split.config
-    count = (split.n or PREPARED) if n is None else n
+    count = split.size if n is None else n
     dataset, _, part = stored.partition("/")
     is_standard = settings == split.config and seed == 0 and count == (split.n or count)
     return write_split(
@@ -301,6 +226,7 @@ def write(
         samples(name, count, seed=seed, config=settings, workers=workers),
         dataset=dataset,
         split=part,
+        task=split.picture.task,
         labels="rendered" if split.labelled else "none",
         licence=LICENCE,
         expected=count,
@@ -311,20 +237,22 @@ def write(
     )
 
 
-def told(config: RenderConfig) -> dict[str, object]:
-    """The settings that differ from the defaults of ``RenderConfig``, as plain values."""
-    default = asdict(RenderConfig())
+def told(config: TextConfig) -> dict[str, object]:
+    """The settings that differ from the defaults of their class, as plain values."""
+    default = asdict(type(config)())
     values = asdict(config)
     return {f.name: values[f.name] for f in fields(config) if values[f.name] != default[f.name]}
 
 
-def _notes(name: str, config: RenderConfig, is_standard: bool) -> list[str]:
+def _notes(name: str, config: TextConfig, is_standard: bool) -> list[str]:
     same = glyph_fingerprint() == REFERENCE_GLYPHS
     notes = [
         "fonts: " + ", ".join(face.name for face in faces(config)),
         "glyph masks of the bundled fonts: "
         + ("the reference" if same else "NOT the reference; the pixels differ from elsewhere"),
     ]
+    if rule := rendered_split(name).picture.rule:
+        notes.append(rule)
     if rendered_split(name).n and not is_standard:
         notes.append(f"not the standard {name}: other settings, seed or size")
     return notes

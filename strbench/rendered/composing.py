@@ -1,4 +1,4 @@
-"""One word as a picture: settings, font, pose, colours, and the order of effects.
+"""One word as a picture: font, pose, colours, and the order of effects.
 
 The look of real crops was the guide: mostly upper case and sans serif, heights from 16 to 80 pixels,
 two colours that differ well but not always, pieces of neighbouring words, blur, noise, compression.
@@ -6,117 +6,54 @@ two colours that differ well but not always, pieces of neighbouring words, blur,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from strbench.errors import StrbenchError, unknown_name
 from strbench.rendered import scenery
-from strbench.rendered.glyphs import (
-    FAMILIES,
-    SCRIPTS,
-    SIZES,
-    STYLES,
-    Face,
-    Line,
-    bundled_faces,
-    folder_faces,
-    is_caps_only,
-    set_line,
-)
+from strbench.rendered.configs import RenderConfig, choose_face, choose_text, glyph_size
+from strbench.rendered.glyphs import Face, Line, set_line
 from strbench.rendered.occluding import occluder
+from strbench.rendered.png import encode_png
+from strbench.rendered.scenery import Coverage
 from strbench.rendered.warping import Pose, place
-from strbench.rendered.wordlist import SIGNS, Draws, Kind, words
-
-KINDS: tuple[tuple[Kind, float], ...] = (
-    ("word", 0.76),
-    ("number", 0.09),
-    ("price", 0.03),
-    ("code", 0.06),
-    ("punctuated", 0.06),
-)
+from strbench.rendered.wordlist import Draws, Side, words
+from strbench.types import Sample
 
 
-@dataclass(frozen=True, kw_only=True)
-class RenderConfig:
-    """What is drawn and how hard it is to read; part of the manifest of a prepared split."""
+class Drawn(NamedTuple):
+    """A drawn word."""
 
-    min_length: int = 1
-    max_length: int = 14
-    signs: str = SIGNS  # a label holds no other
-    kinds: tuple[tuple[Kind, float], ...] = KINDS
-    cases: tuple[float, float, float] = (0.5, 0.3, 0.2)  # weights of UPPER, Capitalised, lower
-    styles: tuple[str, ...] = ("serif", "sans", "mono", "handwriting", "display")
-    families: tuple[str, ...] = ()  # only these of the bundled fonts; () for all of the styles
-    font_folder: str = ""  # further fonts, drawn as often as the bundled ones, one by one
-    difficulty: float = 1.0  # 0: clean print; 1: photographs of all qualities
-    geometry: Literal["regular", "irregular", "mixed"] = "mixed"
-    occlusion: Literal["none", "weak", "heavy"] = "none"
-    scene: Literal["photo", "paper"] = "photo"
-    ink: Literal["any", "dark"] = "any"  # dark: every word is darker than its ground
-    min_height: int = 16  # of the crop in pixels, as far as the limits below allow
-    max_height: int = 80
-    max_width: int = 384
+    image: npt.NDArray[np.uint8]  # (H, W, 3), RGB
+    label: str
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.min_length <= self.max_length:
-            raise StrbenchError(
-                f"Rendered words: expected 1 <= min_length <= max_length, found {self.min_length} "
-                f"and {self.max_length}."
-            )
-        for style in self.styles:
-            if style not in STYLES:
-                raise unknown_name("font style", style, STYLES)
-        for family in self.families:
-            if family not in FAMILIES:
-                raise unknown_name("bundled font", family, FAMILIES)
-        if not set(self.signs) <= set(SIGNS) or not self.signs:
-            raise StrbenchError(
-                "Rendered words: expected signs among the 94 printable ASCII signs, "
-                f"found {self.signs!r}."
-            )
-        if not 0 <= self.difficulty <= 1 or not 12 <= self.min_height <= self.max_height:
-            raise StrbenchError(
-                "Rendered words: expected 0 <= difficulty <= 1 and 12 <= min_height <= max_height, "
-                f"found {self.difficulty}, {self.min_height} and {self.max_height}."
-            )
+    def sample(self, id_: str) -> Sample:
+        """The word as it is written to a store, its image as PNG."""
+        return Sample(id_, encode_png(self.image), self.label)
 
 
-@lru_cache(maxsize=64)
-def faces(config: RenderConfig) -> tuple[Face, ...]:
-    """The fonts that a config draws from, in a fixed order."""
-    chosen = [
-        face
-        for face in bundled_faces()
-        if (face.name in config.families if config.families else face.style in config.styles)
-    ]
-    if config.font_folder:
-        chosen += folder_faces(config.font_folder)
-    if not chosen:
-        raise StrbenchError(
-            f"No bundled font is of the styles {', '.join(config.styles) or '(none)'}.",
-            hint=f"Styles: {', '.join(STYLES)}",
-        )
-    return tuple(chosen)
+class Composed(NamedTuple):
+    """A picture and what of it was drawn as text."""
+
+    image: npt.NDArray[np.uint8]  # (H, W, 3), RGB
+    text: npt.NDArray[np.uint16]  # (H, W), 0 to 255: coverage by glyphs, neighbours' included
+    effect: npt.NDArray[
+        np.uint16
+    ]  # the same by shadows and outlines, the glyphs' own place included
 
 
-def compose(draws: Draws, config: RenderConfig, label: str) -> npt.NDArray[np.uint8]:
-    """The picture of a label, (H, W, 3) uint8, from the choices that ``draws`` makes next."""
-    face = _choose_face(draws, config, label)
+def word(draws: Draws, config: RenderConfig, side: Side) -> Drawn:
+    """A word of one side, from the choices that ``draws`` makes next."""
+    label = choose_text(draws, config, side)
+    return Drawn(compose(draws, config, label).image, label)
+
+
+def compose(draws: Draws, config: RenderConfig, label: str) -> Composed:
+    """The picture of a label, from the choices that ``draws`` makes next."""
+    face = choose_face(draws, config, label)
     picture = _on_paper if config.scene == "paper" else _in_the_street
     return picture(draws, config, face, label)
-
-
-def _choose_face(draws: Draws, config: RenderConfig, label: str) -> Face:
-    known = faces(config)
-    if label != label.upper():
-        known = tuple(face for face in known if not is_caps_only(face)) or known
-    elif sum(c.isalpha() for c in label) > 1:  # words all in swash capitals cannot be read
-        known = tuple(face for face in known if face.name not in SCRIPTS) or known
-    return draws.pick(known)
 
 
 def _sizes(draws: Draws, config: RenderConfig, tall: float) -> tuple[int, float, int]:
@@ -128,13 +65,10 @@ def _sizes(draws: Draws, config: RenderConfig, tall: float) -> tuple[int, float,
     # Rounded, so that the last bit of a power, which machines differ in, is gone.
     height = round(config.min_height * span ** (draws.unit() ** 1.3) * 64) / 64
     wanted = height * 0.8 / tall  # pixels per em
-    size = min(SIZES, key=lambda s: max(s / wanted, wanted / s))
-    return size, wanted / size, round(height)
+    return *glyph_size(wanted), round(height)
 
 
-def _in_the_street(
-    draws: Draws, config: RenderConfig, face: Face, label: str
-) -> npt.NDArray[np.uint8]:
+def _in_the_street(draws: Draws, config: RenderConfig, face: Face, label: str) -> Composed:
     hard = config.difficulty
     irregular = config.geometry == "irregular" or (config.geometry == "mixed" and draws.chance(0.4))
     size, scale, height = _sizes(draws, config, 0.72)
@@ -159,14 +93,45 @@ def _in_the_street(
         scenery.frame(draws, planes)
     if rows >= 24 and draws.chance(0.15):
         text = scenery.grown(text, 1)
-    if draws.chance(0.16 * hard):
-        distance = max(1, rows // 24)
+    effect = paint(draws, planes, ink, text, height=rows, hard=hard, effects=config.effects)
+    cover_seed = draws.word()  # its own choices: the picture behind is the same without a cover
+    if config.occlusion != "none":
+        own = Draws(cover_seed, "cover", 0)
+        cover = sampler.take(occluder(own, line, label, config.occlusion))
+        scenery.lay(planes, _cover_ink(own, ground, ink), cover)
+    return Composed(scenery.finished(_photographed(draws, planes, hard)), text, effect)
+
+
+def paint(
+    draws: Draws,
+    planes: scenery.Planes,
+    ink: scenery.Colour,
+    text: Coverage,
+    *,
+    height: int,
+    hard: float,
+    effects: float = 1.0,
+) -> Coverage:
+    """Text painted onto the picture in place, with its effects; returns what these cover.
+
+    Args:
+        text: (H, W), 0 to 255, as large as the planes.
+        height: pixels of a text line, which the reach of shadows and outlines follows.
+        hard: 0 to 1; 0 is plain ink.
+        effects: how often there is a shadow or an outline, see ``RenderConfig``.
+    """
+    rows, columns = text.shape
+    effect = np.zeros_like(text)
+    if draws.chance(0.16 * hard * effects):
+        distance = max(1, height // 24)
         away = draws.pick(((1, 1), (-1, 1), (0, 1), (1, 0)))
         shade = scenery.shifted(text, away[0] * distance, away[1] * distance)
         scenery.lay(planes, scenery.any_colour(draws), shade - (shade >> 2))
-    if rows >= 20 and draws.chance(0.12 * hard):
-        rim = scenery.grown(text, max(1, rows // 32))
+        effect = shade
+    if height >= 20 and draws.chance(0.12 * hard * effects):
+        rim = scenery.grown(text, max(1, height // 32))
         scenery.lay(planes, scenery.contrasting(draws, ink, 60), rim)
+        effect = np.maximum(effect, rim)
     if draws.chance(0.12 * hard):  # worn paint
         wear = scenery.smooth(
             (140 + draws.raw_bytes(60).astype(np.int64) // 2).clip(0, 256).reshape(1, 4, 15),
@@ -180,12 +145,7 @@ def _in_the_street(
         scenery.lay(planes, scenery.smooth(knots, rows, columns), text)
     else:
         scenery.lay(planes, ink, text)
-    cover_seed = draws.word()  # its own choices: the picture behind is the same without a cover
-    if config.occlusion != "none":
-        own = Draws(cover_seed, "cover", 0)
-        cover = sampler.take(occluder(own, line, label, config.occlusion))
-        scenery.lay(planes, _cover_ink(own, ground, ink), cover)
-    return scenery.finished(_photographed(draws, planes, hard))
+    return effect
 
 
 def _line_with_neighbours(
@@ -281,7 +241,7 @@ def _photographed(draws: Draws, planes: scenery.Planes, hard: float) -> scenery.
     return planes
 
 
-def _on_paper(draws: Draws, config: RenderConfig, face: Face, label: str) -> npt.NDArray[np.uint8]:
+def _on_paper(draws: Draws, config: RenderConfig, face: Face, label: str) -> Composed:
     hard = config.difficulty
     size, scale, _ = _sizes(draws, config, 0.8)
     lifts = [draws.between(-0.03, 0.03) for _ in label]
@@ -314,7 +274,8 @@ def _on_paper(draws: Draws, config: RenderConfig, face: Face, label: str) -> npt
         own = Draws(cover_seed, "cover", 0)
         cover = sampler.take(occluder(own, line, label, config.occlusion))
         scenery.lay(planes, (level, level, level), cover)
-    return scenery.finished(_photographed(draws, planes, 0.6 * hard))
+    image = scenery.finished(_photographed(draws, planes, 0.6 * hard))
+    return Composed(image, text, np.zeros_like(text))
 
 
 def _cover_ink(draws: Draws, ground: scenery.Colour, ink: scenery.Colour) -> scenery.Colour:

@@ -220,32 +220,48 @@ def set_line(
         before, after: neighbours on the same line, ``gap`` em away.
         above, below: other lines, ``leading`` em away and flush left.
     """
-    placed: list[tuple[Glyph, int, int]] = []  # glyph, x, y of its upper left corner
-
-    def put(text: str, pen: int, base: int, shifts: Sequence[float] = ()) -> int:
-        for i, glyph in enumerate(glyphs(face.path, size, text)):
-            lift = round(shifts[i] * size) if shifts else 0
-            placed.append((glyph, (pen >> 6) + glyph.left, base + glyph.top - lift))
-            pen += glyph.advance + round(tracking * size * 64)
-        return pen
-
-    end = put(word, 0, 0, lifts)
+    space = round(tracking * size * 64)
+    placed, end = _set(face, size, word, 0, 0, space, lifts)
     n = len(word)
-    spans = [(x, y, x + g.mask.shape[1], y + g.mask.shape[0]) for g, x, y in placed]
     step = round(leading * size)
-    space = round(gap * size * 64)
+    apart = round(gap * size * 64)
     if after:
-        put(after, end + space, 0)
+        placed += _set(face, size, after, end + apart, 0, space)[0]
     if before:
-        width = sum(
-            g.advance + round(tracking * size * 64) for g in glyphs(face.path, size, before)
-        )
-        put(before, -width - space, 0)
+        width = sum(g.advance + space for g in glyphs(face.path, size, before))
+        placed += _set(face, size, before, -width - apart, 0, space)[0]
     if above:
-        put(above, 0, -step)
+        placed += _set(face, size, above, 0, -step, space)[0]
     if below:
-        put(below, 0, step)
-    border = 2
+        placed += _set(face, size, below, 0, step, space)[0]
+    mask, left, top = _inked(placed, 2)
+    moved = [_box([glyph], left, top) for glyph in placed[:n]]
+    return Line(mask, moved, _box(placed[:n], left, top))
+
+
+_Placed = tuple[Glyph, int, int]  # with x and y of its upper left corner
+
+
+def _set(
+    face: Face,
+    size: int,
+    text: str,
+    pen: int,
+    base: int,
+    space: int,
+    lifts: Sequence[float] = (),
+) -> tuple[list[_Placed], int]:
+    """The glyphs of a text from a pen position (1/64 pixel) on a baseline, and where the pen ends."""
+    placed = []
+    for i, glyph in enumerate(glyphs(face.path, size, text)):
+        lift = round(lifts[i] * size) if lifts else 0
+        placed.append((glyph, (pen >> 6) + glyph.left, base + glyph.top - lift))
+        pen += glyph.advance + space
+    return placed, pen
+
+
+def _inked(placed: Sequence[_Placed], border: int) -> tuple[Mask, int, int]:
+    """All glyphs in one mask with an empty border, and the place of its upper left corner."""
     left = min(x for _, x, _ in placed) - border
     top = min(y for _, _, y in placed) - border
     right = max(x + g.mask.shape[1] for g, x, _ in placed) + border
@@ -255,11 +271,76 @@ def set_line(
         height, width = glyph.mask.shape
         part = mask[y - top : y - top + height, x - left : x - left + width]
         np.maximum(part, glyph.mask, out=part)
-    moved = [(x0 - left, y0 - top, x1 - left, y1 - top) for x0, y0, x1, y1 in spans[:n]]
-    box = (
-        min(s[0] for s in moved),
-        min(s[1] for s in moved),
-        max(s[2] for s in moved),
-        max(s[3] for s in moved),
+    return mask, left, top
+
+
+def _box(placed: Sequence[_Placed], left: int, top: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of glyphs in a mask whose corner is (left, top)."""
+    return (
+        min(x for _, x, _ in placed) - left,
+        min(y for _, _, y in placed) - top,
+        max(x + g.mask.shape[1] for g, x, _ in placed) - left,
+        max(y + g.mask.shape[0] for g, _, y in placed) - top,
     )
-    return Line(mask, moved, box)
+
+
+def _ink_box(
+    placed: Sequence[_Placed], left: int, top: int, edge: int
+) -> tuple[int, int, int, int]:
+    """The same of their ink, which begins at the coverage ``edge`` or, of hairlines, their most."""
+    rows, columns = [], []
+    for glyph, x, y in placed:
+        inked = glyph.mask >= min(edge, int(glyph.mask.max()))
+        rows.append(y + np.flatnonzero(inked.any(axis=1)))
+        columns.append(x + np.flatnonzero(inked.any(axis=0)))
+    return (
+        min(int(c[0]) for c in columns) - left,
+        min(int(r[0]) for r in rows) - top,
+        max(int(c[-1]) for c in columns) + 1 - left,
+        max(int(r[-1]) for r in rows) + 1 - top,
+    )
+
+
+class Block(NamedTuple):
+    """Lines of words as one mask."""
+
+    mask: Mask
+    words: list[tuple[int, int, int, int]]  # left, top, right, bottom of every word's ink
+    box: tuple[int, int, int, int]  # the same of all words together
+
+
+def set_block(
+    face: Face,
+    size: int,
+    lines: Sequence[Sequence[str]],
+    *,
+    tracking: float = 0.0,
+    gap: float = 0.35,
+    leading: float = 1.1,
+    align: float = 0.0,
+    border: int = 2,
+    edge: int = 1,
+) -> Block:
+    """The mask of lines of words, each with at least one sign.
+
+    Args:
+        tracking: extra space between signs in em.
+        gap: space between words in em.
+        leading: from one baseline to the next in em.
+        align: 0 sets lines flush left, 0.5 centres them, 1 sets them flush right.
+        border: empty pixels on every side.
+        edge: coverage of 255 at which a pixel counts as ink of a word.
+    """
+    space = round(tracking * size * 64)
+    words: list[list[_Placed]] = []
+    for i, line in enumerate(lines):
+        advances = [sum(g.advance + space for g in glyphs(face.path, size, word)) for word in line]
+        apart = round(gap * size * 64)
+        pen = -round((sum(advances) + apart * (len(line) - 1)) * align)
+        for word, advance in zip(line, advances, strict=True):
+            words.append(_set(face, size, word, pen, round(i * leading * size), space)[0])
+            pen += advance + apart
+    placed = [glyph for word in words for glyph in word]
+    mask, left, top = _inked(placed, border)
+    boxes = [_ink_box(word, left, top, edge) for word in words]
+    return Block(mask, boxes, _ink_box(placed, left, top, edge))

@@ -16,6 +16,7 @@ from strbench.rendered.wordlist import Draws
 
 Planes = npt.NDArray[np.int16]  # (3, H, W)
 Colour = tuple[int, int, int]
+Coverage = npt.NDArray[np.uint16]  # (H, W), 0 to 255
 
 
 def luminance(colour: Colour) -> int:
@@ -45,14 +46,19 @@ def contrasting(draws: Draws, ground: Colour, low: int, high: int = 255) -> Colo
 def pair(draws: Draws, poor: float) -> tuple[Colour, Colour]:
     """Ground and ink; with probability ``poor`` they are hard to tell apart."""
     ground = any_colour(draws)
+    return ground, ink_on(draws, ground, poor)
+
+
+def ink_on(draws: Draws, ground: Colour, poor: float) -> Colour:
+    """An ink for that ground; with probability ``poor`` the two are hard to tell apart."""
     if draws.chance(poor):
-        return ground, contrasting(draws, ground, 30, 60)
+        return contrasting(draws, ground, 30, 60)
     if draws.chance(0.3):  # signs in black or white are frequent
         level = luminance(ground)
         ink = draws.integer(0, 30) if level > 127 else draws.integer(225, 255)
         if abs(level - ink) >= 75:
-            return ground, (ink, ink, ink)
-    return ground, contrasting(draws, ground, 75)
+            return ink, ink, ink
+    return contrasting(draws, ground, 75)
 
 
 @lru_cache(maxsize=4096)
@@ -72,7 +78,7 @@ def smooth(knots: npt.NDArray[np.int64], height: int, width: int) -> Planes:
     return (spread.astype(np.int32) >> 8).astype(np.int16)
 
 
-def _field(
+def field(
     draws: Draws, layers: int, rows: int, columns: int, low: int, high: int
 ) -> npt.NDArray[np.int64]:
     """Uniform integers (layers, rows, columns) from low to high."""
@@ -98,11 +104,11 @@ def background(draws: Draws, ground: Colour, height: int, width: int, strength: 
     planes = flat(ground, height, width)
     if draws.chance(0.35 * strength):  # light falls off over the sign
         reach = round(35 * strength)
-        planes += smooth(_field(draws, 3, 2, 2, -reach, reach), height, width)
+        planes += smooth(field(draws, 3, 2, 2, -reach, reach), height, width)
     if draws.chance(0.4 * strength):  # plaster, foliage, metal: one texture for all channels
         rows, columns = draws.integer(3, max(3, height // 4)), draws.integer(3, max(3, width // 4))
         reach = draws.integer(4, max(4, round(36 * strength)))
-        planes += smooth(_field(draws, 1, rows, columns, -reach, reach), height, width)
+        planes += smooth(field(draws, 1, rows, columns, -reach, reach), height, width)
     if draws.chance(0.2 * strength):  # an edge between two surfaces crosses the crop
         a, b = draws.integer(-8, 8), draws.integer(-8, 8)
         y, x = draws.integer(0, height), draws.integer(0, width)
@@ -141,7 +147,7 @@ def paper(draws: Draws, height: int, width: int, text_height: int) -> Planes:
     level = draws.integer(198, 255)
     ground = (level, level - draws.integer(0, 8), level - draws.integer(0, 30))
     planes = flat(ground, height, width)
-    planes += smooth(_field(draws, 1, 3, 5, -9, 9), height, width)
+    planes += smooth(field(draws, 1, 3, 5, -9, 9), height, width)
     kind = draws.weighted((5, 4, 1.5))
     if kind:
         ink = draws.pick(((120, 150, 200), (150, 150, 150), (190, 130, 140), (130, 180, 190)))
@@ -156,7 +162,7 @@ def paper(draws: Draws, height: int, width: int, text_height: int) -> Planes:
     return bounded(planes)
 
 
-def lay(planes: Planes, ink: Planes | Colour, mask: npt.NDArray[np.uint16]) -> None:
+def lay(planes: Planes, ink: Planes | Colour, mask: Coverage) -> None:
     """Ink laid over the picture where the mask (H, W), 0 to 255, says so; in place."""
     over = np.array(ink, np.int32)[:, None, None] if isinstance(ink, tuple) else ink
     weight = mask.astype(np.int32)
@@ -164,7 +170,7 @@ def lay(planes: Planes, ink: Planes | Colour, mask: npt.NDArray[np.uint16]) -> N
     planes += (((over - planes) * weight) >> 8).astype(np.int16)
 
 
-def shifted(mask: npt.NDArray[np.uint16], right: int, down: int) -> npt.NDArray[np.uint16]:
+def shifted(mask: Coverage, right: int, down: int) -> Coverage:
     """The mask moved by whole pixels, empty where nothing moved in."""
     moved = np.zeros_like(mask)
     height, width = mask.shape
@@ -176,7 +182,7 @@ def shifted(mask: npt.NDArray[np.uint16], right: int, down: int) -> npt.NDArray[
     return moved
 
 
-def grown(mask: npt.NDArray[np.uint16], pixels: int) -> npt.NDArray[np.uint16]:
+def grown(mask: Coverage, pixels: int) -> Coverage:
     """The mask with every stroke thicker by so many pixels on each side."""
     for _ in range(pixels):
         wide = mask.copy()
@@ -278,7 +284,7 @@ def lit(draws: Draws, planes: Planes, strength: float) -> Planes:
     """The picture under uneven light and with another exposure."""
     reach = round(70 * strength)
     _, height, width = planes.shape
-    gain = smooth(_field(draws, 1, 2, 3, 256 - reach, 256 + reach // 2), height, width)
+    gain = smooth(field(draws, 1, 2, 3, 256 - reach, 256 + reach // 2), height, width)
     return ((planes.astype(np.int32) * gain) >> 8).astype(np.int16)
 
 

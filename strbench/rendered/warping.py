@@ -70,39 +70,82 @@ def _arctangent(t: Floats) -> Floats:
     return 4.0 * t * (1.0 - s * (1 / 3 - s * (1 / 5 - s * (1 / 7 - s / 9))))
 
 
-def _outline(half_width: float, half_height: float, pose: Pose) -> list[tuple[float, float]]:
-    """Points on the word's edge after slant and arc, around (0, 0)."""
-    points = []
-    for i in range(9):
-        for v in (-half_height, half_height):
-            u = half_width * (i - 4) / 4 - pose.slant * v
-            if pose.bend:
-                radius = 2 * half_width / pose.bend
-                angle = u / radius
-                reach = radius - v
-                u, v = reach * math.sin(angle), radius - reach * math.cos(angle)
-            # Rounded, so that the last bit of sin or cos, which machines differ in, is gone.
-            points.append((round(u * 4096) / 4096, round(v * 4096) / 4096))
-    return points
+class Frame(NamedTuple):
+    """A posed line in its crop: where each place of the line is seen, and the way back."""
+
+    pose: Pose
+    box: tuple[int, int, int, int]  # of the text in its mask: left, top, right, bottom
+    rotation: tuple[float, float]  # cosine and sine
+    tilt: tuple[float, float]  # change of distance per pixel to the right and down
+    scale: float
+    left: float  # of the crop, before scaling
+    top: float
+    height: int  # of the crop in pixels
+    width: int
+
+    def seen(self, u: float, v: float) -> tuple[float, float]:
+        """Where the crop shows the place (u, v) of the mask, both from the upper left corner."""
+        x0, y0, x1, y1 = self.box
+        p, q = _bent(u - (x0 + x1) / 2, v - (y0 + y1) / 2, self.pose, max(x1 - x0, 4) / 2)
+        x, y = _projected(p, q, self.rotation, self.tilt)
+        return (x - self.left) * self.scale, (y - self.top) * self.scale
+
+    def sampler(self, shape: tuple[int, ...]) -> Sampler:
+        """The sampler of a mask of that shape."""
+        x0, y0, x1, y1 = self.box
+        (cos, sin), (gx, gy) = self.rotation, self.tilt
+        x = (np.arange(self.width, dtype=np.float32) + 0.5) / self.scale + self.left
+        y = ((np.arange(self.height, dtype=np.float32) + 0.5) / self.scale + self.top)[:, None]
+        # The inverse of [[cos, -sin, 0], [sin, cos, 0], [gx, gy, 1]].
+        across, down = cos * x + sin * y, cos * y - sin * x  # (H, W)
+        if gx or gy:
+            fold = np.maximum(1.0 - (gx * across + gy * down), 0.2)  # never reached inside the word
+            across, down = across / fold, down / fold
+        if self.pose.bend:
+            across, down = _unbent(across, down, max(x1 - x0, 4) / self.pose.bend)
+        if self.pose.slant:
+            across = across + self.pose.slant * down
+        return _sampler(across + (x0 + x1) / 2, down + (y0 + y1) / 2, self.scale, shape)
 
 
-def place(line: Line, pose: Pose, *, max_height: int, max_width: int) -> Sampler:
-    """The crop that holds the posed word with its margins; scaled down where it exceeds the limits.
+def _bent(u: float, v: float, pose: Pose, half_width: float) -> tuple[float, float]:
+    """A place of the line, from its centre, after slant and arc."""
+    u = u - pose.slant * v
+    if pose.bend:
+        radius = 2 * half_width / pose.bend
+        angle = u / radius
+        reach = radius - v
+        u, v = reach * math.sin(angle), radius - reach * math.cos(angle)
+    # Rounded, so that the last bit of sin or cos, which machines differ in, is gone.
+    return round(u * 4096) / 4096, round(v * 4096) / 4096
+
+
+def _projected(
+    p: float, q: float, rotation: tuple[float, float], tilt: tuple[float, float]
+) -> tuple[float, float]:
+    """A place after rotation and perspective."""
+    w = 1 + tilt[0] * p + tilt[1] * q
+    return (rotation[0] * p - rotation[1] * q) / w, (rotation[1] * p + rotation[0] * q) / w
+
+
+def frame(box: tuple[int, int, int, int], pose: Pose, *, max_height: int, max_width: int) -> Frame:
+    """The crop that holds the posed box with its margins; scaled down where it exceeds the limits.
 
     The picture is at least 8 x 8 pixels.
     """
-    x0, y0, x1, y1 = line.box
+    x0, y0, x1, y1 = box
     half_width, half_height = max(x1 - x0, 4) / 2, max(y1 - y0, 4) / 2
-    points = _outline(half_width, half_height, pose)
+    points = [
+        _bent(half_width * (i - 4) / 4, v, pose, half_width)
+        for i in range(9)
+        for v in (-half_height, half_height)
+    ]
     reach_x = max(abs(p) for p, _ in points)
     reach_y = max(abs(q) for _, q in points)
-    gx, gy = pose.tilt_x / reach_x, pose.tilt_y / reach_y
+    tilt = pose.tilt_x / reach_x, pose.tilt_y / reach_y
     t = pose.turn
-    cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
-    seen = []
-    for p, q in points:
-        w = 1 + gx * p + gy * q
-        seen.append(((cos * p - sin * q) / w, (sin * p + cos * q) / w))
+    rotation = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
+    seen = [_projected(p, q, rotation, tilt) for p, q in points]
     left, right = min(x for x, _ in seen), max(x for x, _ in seen)
     top, bottom = min(y for _, y in seen), max(y for _, y in seen)
     text_height = 2 * half_height
@@ -113,18 +156,13 @@ def place(line: Line, pose: Pose, *, max_height: int, max_width: int) -> Sampler
     scale = min(pose.scale, max_height / (bottom - top), max_width / (right - left))
     width = max(8, min(max_width, round((right - left) * scale)))
     height = max(8, min(max_height, round((bottom - top) * scale)))
-    x = (np.arange(width, dtype=np.float32) + 0.5) / scale + left
-    y = ((np.arange(height, dtype=np.float32) + 0.5) / scale + top)[:, None]
-    # The inverse of [[cos, -sin, 0], [sin, cos, 0], [gx, gy, 1]].
-    across, down = cos * x + sin * y, cos * y - sin * x  # (H, W)
-    if gx or gy:
-        fold = np.maximum(1.0 - (gx * across + gy * down), 0.2)  # never reached inside the word
-        across, down = across / fold, down / fold
-    if pose.bend:
-        across, down = _unbent(across, down, 2 * half_width / pose.bend)
-    if pose.slant:
-        across = across + pose.slant * down
-    return _sampler(across + (x0 + x1) / 2, down + (y0 + y1) / 2, scale, line.mask.shape)
+    return Frame(pose, box, rotation, tilt, scale, left, top, height, width)
+
+
+def place(line: Line, pose: Pose, *, max_height: int, max_width: int) -> Sampler:
+    """The sampler of the crop that ``frame`` gives for the line's box."""
+    crop = frame(line.box, pose, max_height=max_height, max_width=max_width)
+    return crop.sampler(line.mask.shape)
 
 
 def _unbent(across: Floats, down: Floats, radius: float) -> tuple[Floats, Floats]:
