@@ -169,9 +169,9 @@ SUITES: dict[str, Suite] = {
     ),
     "textseg": Suite(
         title="Text segmentation",
-        splits=("textseg/test", "ic13_fst/test"),
-        note="TextSeg, whose published figures need version 1 of its masks (textseg_v1/test), and the "
-        "characters of ICDAR 2013.",
+        splits=("textseg_v1/test", "ic13_fst/test"),
+        note="TextSeg by version 1 of its masks, which the published figures need (version 2 is "
+        "textseg/test), and the characters of ICDAR 2013.",
         stand_in="rendered-masks",
         task="segmentation",
     ),

@@ -133,9 +133,9 @@ def draw(
     name: Annotated[str, typer.Argument(help="A rendered split, e.g. rendered/train.")],
     n: Annotated[
         int | None,
-        typer.Option("-n", min=1, help="How many words; default: the split's size, or 20,000."),
+        typer.Option("-n", min=1, help="How many pictures; default: as `strbench list splits` says."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other words.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other pictures.")] = 0,
     fonts: Annotated[
         Path | None,
         typer.Option(help="A folder of further fonts; renames the split.", rich_help_panel=DATA),
@@ -150,7 +150,7 @@ def draw(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Draw rendered words: training sets and unlabelled streams of any size, and test sets.
+    """Draw rendered words, pages, pairs and masks: training sets of any size, and test sets.
 
     strbench data draw rendered/unlabelled -n 200000
 
