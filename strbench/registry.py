@@ -41,7 +41,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "semimtr-vision": "strbench.baselines.semisup.semimtr:SEMIMTR_VISION",
         "semimtr": "strbench.baselines.semisup.semimtr:SEMIMTR",
     },
-    "models": {  # fine-tuned recognizers
+    "models": {  # fine-tuned recognizers, restorers and segmenters
         "vit-ctc": "strbench.baselines.recognition.vit_ctc:VIT_CTC",
         "vit-attention": "strbench.baselines.recognition.vit_attention:VIT_ATTENTION",
         "vit-transformer": "strbench.baselines.recognition.vit_transformer:VIT_TRANSFORMER",
@@ -52,6 +52,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "abinet": "strbench.baselines.recognition.abinet:ABINET",
         "parseq": "strbench.baselines.recognition.parseq:PARSEQ",
         "conv-ctc": "strbench.baselines.recognition.conv_ctc:CONV_CTC",
+        "srcnn": "strbench.baselines.superres.srcnn:SRCNN",
+        "srresnet": "strbench.baselines.superres.srresnet:SRRESNET",
+        "tsrn": "strbench.baselines.superres.tsrn:TSRN",
+        "tbsrn": "strbench.baselines.superres.tbsrn:TBSRN",
+        "vit-restorer": "strbench.baselines.superres.vit_restorer:VIT_RESTORER",
+        "vit-segmenter": "strbench.baselines.segmentation.vit_segmenter:VIT_SEGMENTER",
     },
     "engines": {  # outside recognizers: a callable that returns a Recognizer
         "rapidocr": "strbench.baselines.adapters.rapidocr:build",

@@ -20,7 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from strbench import registry, rendered
 from strbench.baselines.parts.quantiser import ProductQuantiser
-from strbench.methods import Method, WordBatch
+from strbench.masks import EFFECT, IGNORED, TEXT
+from strbench.methods import Batch, Method, PairBatch, WordBatch
 from strbench.store import split_directory
 from strbench.text import CHARSETS
 from strbench.train import Objective
@@ -43,16 +44,46 @@ def still(method: Method) -> Any:
     return replace(config, precision="fp32", **rates)
 
 
-def batch_for(config: Any, method: Method) -> WordBatch:
-    """Words drawn by strbench, every third without its label where the method takes such."""
-    drawn = [
+def drawn_words() -> list[rendered.Drawn]:
+    return [
         rendered.draw_word(rendered.DEMO, 0, index, split="rendered_demo/train")
         for index in range(len(WORDS))
     ]
-    size = (config.width, config.height)
-    images = [Image.fromarray(word.image).resize(size, Image.Resampling.BICUBIC) for word in drawn]
+
+
+def stretched(drawn: list[rendered.Drawn], *, height: int, width: int) -> Tensor:
+    """(B, 3, height, width) uint8."""
+    images = [
+        Image.fromarray(word.image).resize((width, height), Image.Resampling.BICUBIC)
+        for word in drawn
+    ]
     pixels = torch.stack([torch.from_numpy(np.array(image)) for image in images])  # (B, H, W, 3)
-    pixels = pixels.permute(0, 3, 1, 2)
+    return pixels.permute(0, 3, 1, 2).contiguous()
+
+
+def batch_for(config: Any, method: Method) -> Batch:
+    """What a method of this task is trained on, made of words drawn by strbench."""
+    return words_for(config, method) if method.task == "recognition" else pairs_for(config, method)
+
+
+def pairs_for(config: Any, method: Method) -> PairBatch:
+    """Words and the same words smaller; or words and their dark pixels, with some of every mask value."""
+    drawn = drawn_words()
+    large = stretched(drawn, height=config.height, width=config.width)
+    seeds = torch.arange(len(drawn))
+    if method.task == "super-resolution":
+        small = config.height // config.shrink, config.width // config.shrink
+        return PairBatch(stretched(drawn, height=small[0], width=small[1]), large, seeds)
+    grey = large.float().mean(1, keepdim=True)
+    masks = (grey < grey.mean((2, 3), keepdim=True)).to(torch.uint8) * TEXT
+    masks[:, :, :2], masks[:, :, -3:] = IGNORED, EFFECT
+    return PairBatch(large, masks, seeds)
+
+
+def words_for(config: Any, method: Method) -> WordBatch:
+    """Words, every third without its label where the method takes such."""
+    drawn = drawn_words()
+    pixels = stretched(drawn, height=config.height, width=config.width)
     if not method.needs_images:
         pixels = pixels[:, :, :0, :0]
     labels: list[str | None] = [word.label for word in drawn]
@@ -61,11 +92,15 @@ def batch_for(config: Any, method: Method) -> WordBatch:
     elif not method.needs_labels:
         labels = [None] * len(labels)
     aspect = torch.tensor([word.image.shape[1] / word.image.shape[0] for word in drawn])
-    return WordBatch(pixels.to(torch.uint8), aspect, labels, torch.arange(len(drawn)))
+    return WordBatch(pixels, aspect, labels, torch.arange(len(drawn)))
 
 
-def part(batch: WordBatch, rows: slice) -> WordBatch:
-    return WordBatch(batch.images[rows], batch.aspect[rows], batch.labels[rows], batch.seeds[rows])
+def part(batch: Batch, rows: slice) -> Batch:
+    return batch.part(rows, torch.device("cpu"))
+
+
+def recognizers() -> list[str]:
+    return [n for n in registry.names("models") if entry("models", n).task == "recognition"]
 
 
 # --- what a stranger needs to know
@@ -144,7 +179,7 @@ def test_every_trained_weight_gets_a_gradient(kind: str, name: str) -> None:
 
 
 def _lost(
-    method: Method, config: Any, batch: WordBatch, wrap: Callable[[nn.Module], nn.Module]
+    method: Method, config: Any, batch: Batch, wrap: Callable[[nn.Module], nn.Module]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     torch.manual_seed(0)
     module = method.build(config).train().double()  # sums in another order, and nothing else
@@ -227,7 +262,7 @@ def trained(run: Run, kind: str, name: str, made: dict[str, str], *parents: str)
     return str(document["name"])
 
 
-def test_pretrain_finetune_eval_of_every_entry(run: Run, home: Path) -> None:
+def test_pretrain_finetune_eval_of_every_method_and_recognizer(run: Run, home: Path) -> None:
     for split, n in (("rendered_demo/train", 32), ("rendered_demo_regular/test", 6)):
         rendered.prepare(split, home / "data", n=n)
     assert split_directory("rendered_demo/train").is_dir()
@@ -241,12 +276,12 @@ def test_pretrain_finetune_eval_of_every_entry(run: Run, home: Path) -> None:
         children = [
             trained(run, "models", fed, made, made[name])
             for fed in method.feeds
-            if fed in registry.names("models")
+            if fed in recognizers()
         ]
         read.update(children)
         if method.reader is not None:
             read.add(made[name])
-    for name in registry.names("models"):
+    for name in recognizers():
         read.add(trained(run, "models", name, made))
     models = [word for name in sorted(read) for word in ("--model", name)]
     outcome = run("eval", *models, "--data", "rendered_demo_regular/test", "--json")
@@ -278,13 +313,13 @@ def overfitted(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", registry.names("models"))
+@pytest.mark.parametrize("name", recognizers())
 def test_every_recognizer_learns_a_small_batch_by_heart(name: str) -> None:
     method = entry("models", name)
     config = still(method)
     if hasattr(config, "augmentation"):
         config = replace(config, augmentation="plain")
-    batch = batch_for(config, method)
+    batch = words_for(config, method)
     module = overfitted(method, config, method.views(config)(batch), steps=300)
     assert method.reader is not None
     texts = [text for text, _ in method.reader(module, config)(batch.images.float() / 255)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -17,7 +16,9 @@ from strbench.errors import StrbenchError, unknown_name
 from strbench.records import load_all
 from strbench.registry import BUILT_IN, Kind
 from strbench.report.committed import committed_folder
+from strbench.settings import override
 
+MAKES = {"recognition": "recognizer", "super-resolution": "restorer", "segmentation": "segmenter"}
 TRAINABLE: list[tuple[Kind, str]] = [
     *(("methods", name) for name in BUILT_IN["methods"]),
     *(("models", name) for name in BUILT_IN["models"]),
@@ -36,14 +37,16 @@ def test_cards_are_complete(kind: Kind, name: str) -> None:
     method = registry.load(kind, name)
     card = method.card
     assert card.name == name
-    assert card.kind == ("pretraining" if kind == "methods" else "recognizer")
+    assert card.kind == ("pretraining" if kind == "methods" else MAKES[method.task])
     for field in ("title", "licence", "status"):
         assert getattr(card, field), field
     assert card.paper or card.code
     assert card.parameters
     assert bool(card.height and card.width) == method.needs_images
     assert tuple(method.recipes) == card.recipes
-    assert (method.reader is not None) or kind == "methods"
+    if kind == "models":
+        assert (method.reader is not None) == (method.task == "recognition")
+        assert (method.restorer is not None) == (method.task != "recognition")
     assert method.needs_labels or method.reader is None
 
 
@@ -65,10 +68,10 @@ def test_parameters_on_the_card_are_exact(kind: Kind, name: str) -> None:
     method = registry.load(kind, name)
     for part, count in method.card.parameters.items():
         size, *rest = part.split()
-        settings = dict(word.split("=") for word in rest if word != "trainable")
+        settings = [word for word in rest if word != "trainable"]
         recipe = next(iter(method.recipes.values()))
         with torch.device("meta"):
-            module = method.build(replace(recipe, size=size, **settings))
+            module = method.build(override(recipe, [f"size={size}", *settings]))
         counted = [p for p in module.parameters() if "trainable" not in rest or p.requires_grad]
         assert sum(p.numel() for p in counted) == count, part
 

@@ -318,7 +318,7 @@ def _method(
         views=views,
         export=export,
         shape=("size", "height", "width"),
-        feeds=("vit-ctc", "vit-attention", "vit-transformer"),
+        feeds=("vit-ctc", "vit-attention", "vit-transformer", "vit-restorer", "vit-segmenter"),
     )
 
 

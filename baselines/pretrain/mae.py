@@ -237,5 +237,5 @@ MAE = Method(
     views=views,
     export=export,
     shape=("size", "height", "width"),
-    feeds=("vit-ctc", "vit-attention", "vit-transformer"),
+    feeds=("vit-ctc", "vit-attention", "vit-transformer", "vit-restorer", "vit-segmenter"),
 )

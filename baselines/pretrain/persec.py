@@ -327,7 +327,7 @@ PERSEC = _method(
     RECIPES,
     {"small": 25_186_560},
     shape=("size", "height", "width"),
-    feeds=("vit-ctc", "vit-attention", "vit-transformer"),
+    feeds=("vit-ctc", "vit-attention", "vit-transformer", "vit-restorer", "vit-segmenter"),
 )
 PERSEC_CNN = _method(
     "persec-cnn",

@@ -334,6 +334,6 @@ SEQCLR_VIT = _method(
     {"tiny": 5_395_456, "small": 21_407_488, "base": 37_980_416},
     VIT_RECIPES,
     shape=("size", "height", "width"),
-    feeds=("vit-ctc", "vit-attention", "vit-transformer"),
+    feeds=("vit-ctc", "vit-attention", "vit-transformer", "vit-restorer", "vit-segmenter"),
     notes=_NOTES + " The ViT is strbench's own choice, for comparisons on one architecture.",
 )
