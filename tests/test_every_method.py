@@ -291,6 +291,36 @@ def test_pretrain_finetune_eval_of_every_method_and_recognizer(run: Run, home: P
         assert (home / "predictions" / name).is_dir(), name
 
 
+def test_pretrain_finetune_eval_of_everything_that_makes_images(run: Run, home: Path) -> None:
+    tests = {"super-resolution": "rendered_pairs_easy/test", "segmentation": "rendered_masks/test"}
+    for split in ("rendered_demo/train", "rendered_pairs/train", "rendered_masks/train"):
+        rendered.prepare(split, home / "data", n=16)
+    for split in tests.values():
+        rendered.prepare(split, home / "data", n=4)
+    made: dict[str, str] = {}
+    models: dict[str, list[str]] = {task: [] for task in tests}
+    for name in registry.names("models"):
+        if entry("models", name).task in tests:
+            models[entry("models", name).task].append(trained(run, "models", name, made))
+    for name in registry.names("methods"):
+        for fed in entry("methods", name).feeds:
+            task = entry("models", fed).task if fed in registry.names("models") else ""
+            if task in tests:
+                if name not in made:
+                    made[name] = trained(run, "methods", name, made)
+                models[task].append(trained(run, "models", fed, made, made[name]))
+    for task, names in models.items():
+        assert len(set(names)) == len(names) > 1
+        chosen = [word for name in names for word in ("--model", name)]
+        outcome = run("eval", *chosen, "--data", tests[task], "--json")
+        assert outcome.code == 0, outcome.err
+        for record in json.loads(outcome.out):
+            (score,) = record["scores"]
+            figures = {"psnr", "ssim"} if task == "super-resolution" else {"word_crop_iou"}
+            assert set(score["figures"]) == figures
+            assert score["n"] == 4
+
+
 # --- learning
 
 

@@ -133,7 +133,9 @@ def draw(
     name: Annotated[str, typer.Argument(help="A rendered split, e.g. rendered/train.")],
     n: Annotated[
         int | None,
-        typer.Option("-n", min=1, help="How many pictures; default: as `strbench list splits` says."),
+        typer.Option(
+            "-n", min=1, help="How many pictures; default: as `strbench list splits` says."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other pictures.")] = 0,
     fonts: Annotated[
