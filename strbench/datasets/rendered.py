@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strbench.datasets import Source, Spec, SplitSpec
+from strbench.types import Task
 
 if TYPE_CHECKING:
     from strbench.store import Split
-
-LICENCE = "Apache-2.0, as strbench; drawn with fonts under OFL-1.1 and words from SCOWL"
-NOTES = (
-    "Not evidence about photographs: scores on these sets are marked as rendered.",
-    "Train and test share no label, case and punctuation aside.",
-    "More images, other settings and further fonts: strbench.rendered.prepare.",
-)
 
 
 def make(name: str, directory: Path) -> Split:
@@ -25,39 +20,60 @@ def make(name: str, directory: Path) -> Split:
     return write(name, directory)
 
 
-_SPLITS = (
-    SplitSpec(name="rendered/train", n=20_000, about="any number can be drawn; all fonts"),
-    SplitSpec(name="rendered/unlabelled", n=20_000, about="the same without labels"),
-    SplitSpec(name="rendered_regular/test", n=1000, about="nearly straight words"),
-    SplitSpec(name="rendered_irregular/test", n=1000, about="rotated, in perspective, on arcs"),
-    SplitSpec(name="rendered_occluded_weak/test", n=500, about="one sign crossed by a stroke"),
-    SplitSpec(name="rendered_occluded_heavy/test", n=500, about="one sign mostly hidden"),
-    SplitSpec(name="rendered_handwritten/test", n=500, about="handwriting fonts on paper"),
-    SplitSpec(name="rendered_demo/train", n=20_000, about="3 to 5 signs, dark, two fonts"),
-    SplitSpec(name="rendered_demo_regular/test", n=500, about="the same, words not trained on"),
-    SplitSpec(name="rendered_demo_irregular/test", n=200, about="the same, rotated or curved"),
-    SplitSpec(name="rendered_demo_occluded_weak/test", n=200, about="the same, one sign crossed"),
-    SplitSpec(name="rendered_demo_occluded_heavy/test", n=200, about="the same, one sign hidden"),
-    SplitSpec(name="rendered_demo_handwritten/test", n=200, about="the same in handwriting"),
-)
+def drawn(
+    id_: str, title: str, task: Task, splits: Mapping[str, tuple[int, str]], *notes: str
+) -> Spec:
+    """The SPEC of sets that are drawn here.
 
-SPEC = Spec(
-    id="rendered",
-    title="Rendered words",
-    splits=tuple(
-        SplitSpec(name=s.name, n=s.n, about=s.about, labels=("rendered",)) for s in _SPLITS
-    ),
-    sources=(
-        Source(
-            title="drawn from bundled fonts",
-            access="made",
-            splits=tuple(s.name for s in _SPLITS),
-            files=(),
-            labels="rendered",
+    Args:
+        splits: name -> how many pictures, and what they are.
+    """
+    return Spec(
+        id=id_,
+        title=title,
+        task=task,
+        splits=tuple(
+            SplitSpec(name=name, n=n, about=about, labels=("rendered",))
+            for name, (n, about) in splits.items()
         ),
-    ),
-    licence=LICENCE,
-    paper="",
-    notes=NOTES,
-    make=make,
+        sources=(
+            Source(
+                title="drawn from bundled fonts",
+                access="made",
+                splits=tuple(splits),
+                files=(),
+                labels="rendered",
+            ),
+        ),
+        licence="Apache-2.0, as strbench; drawn with fonts under OFL-1.1 and words from SCOWL",
+        paper="",
+        notes=(
+            "Not evidence about photographs: scores on these sets are marked as rendered.",
+            "Train and test share no label, case and punctuation aside.",
+            "More images, other settings and further fonts: strbench.rendered.prepare.",
+            *notes,
+        ),
+        make=make,
+    )
+
+
+SPEC = drawn(
+    "rendered",
+    "Rendered words",
+    "recognition",
+    {
+        "rendered/train": (20_000, "any number can be drawn; all fonts"),
+        "rendered/unlabelled": (20_000, "the same without labels"),
+        "rendered_regular/test": (1000, "nearly straight words"),
+        "rendered_irregular/test": (1000, "rotated, in perspective, on arcs"),
+        "rendered_occluded_weak/test": (500, "one sign crossed by a stroke"),
+        "rendered_occluded_heavy/test": (500, "one sign mostly hidden"),
+        "rendered_handwritten/test": (500, "handwriting fonts on paper"),
+        "rendered_demo/train": (20_000, "3 to 5 signs, dark, two fonts"),
+        "rendered_demo_regular/test": (500, "the same, words not trained on"),
+        "rendered_demo_irregular/test": (200, "the same, rotated or curved"),
+        "rendered_demo_occluded_weak/test": (200, "the same, one sign crossed"),
+        "rendered_demo_occluded_heavy/test": (200, "the same, one sign hidden"),
+        "rendered_demo_handwritten/test": (200, "the same in handwriting"),
+    },
 )

@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from strbench.datasets import Source, Spec, SplitSpec
-from strbench.datasets.rendered import LICENCE, NOTES, make
+from strbench.datasets.rendered import drawn
 
-_SPLITS = (
-    SplitSpec(
-        name="rendered_pages/train",
-        n=2_000,
-        about="any number can be drawn; 1 to 12 words on signs, one in eight signs curved",
-        labels=("rendered",),
-    ),
-    SplitSpec(
-        name="rendered_pages/test",
-        n=200,
-        about="the same, words not trained on",
-        labels=("rendered",),
-    ),
-    SplitSpec(
-        name="rendered_pages_curved/test",
-        n=100,
-        about="three signs in four on arcs",
-        labels=("rendered",),
-    ),
-)
-
-SPEC = Spec(
-    id="rendered_pages",
-    title="Rendered pages",
-    task="detection",
-    splits=_SPLITS,
-    sources=(
-        Source(
-            title="drawn from bundled fonts",
-            access="made",
-            splits=tuple(split.name for split in _SPLITS),
-            files=(),
-            labels="rendered",
+SPEC = drawn(
+    "rendered_pages",
+    "Rendered pages",
+    "detection",
+    {
+        "rendered_pages/train": (
+            2_000,
+            "any number can be drawn; 1 to 12 words on signs, one in eight signs curved",
         ),
-    ),
-    licence=LICENCE,
-    paper="",
-    notes=(
-        *NOTES,
-        "Words lower than 6 pixels, or too blurred or faint to be read, are ignored: strbench/rendered/pages.py.",
-        "A page takes about 0.3 MB.",
-    ),
-    make=make,
+        "rendered_pages/test": (200, "the same, words not trained on"),
+        "rendered_pages_curved/test": (100, "three signs in four on arcs"),
+    },
+    "Words lower than 6 pixels, or too blurred or faint to be read, are ignored: "
+    "strbench/rendered/pages.py.",
+    "A page takes about 0.3 MB.",
 )
