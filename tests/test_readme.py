@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import cast
 
 import pytest
 import typer
@@ -12,6 +13,7 @@ import typer
 from strbench.cli import app
 from strbench.records import load_all
 from strbench.report.committed import committed_folder
+from strbench.report.frame import METRICS, Metric
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -43,6 +45,27 @@ def test_the_measured_figures_are_those_of_the_records() -> None:
             )
     assert len(cells) == 12
     assert set(cells) <= figures
+
+
+def test_the_figures_of_images_and_photographs_are_those_of_the_records() -> None:
+    text = README.partition("## What was measured here")[2].partition("\n## ")[0]
+    said = {
+        "psnr": re.findall(r"(\d+\.\d+) dB", text),
+        "ssim": re.findall(r"SSIM of (\d\.\d+)", text),
+        "low_accuracy": re.findall(r"reads (\d+) of the\s+low-resolution", text),
+        "restored_accuracy": re.findall(r"(\d+) of the enlarged", text),
+        "high_accuracy": re.findall(r"(\d+) of the true ones", text),
+    }
+    known: dict[str, set[str]] = {name: set() for name in said}
+    for record in load_all(committed_folder()):
+        for score in record.scores:
+            for name in score.figures.keys() & said.keys():
+                figure = score.figures[name]
+                shown = METRICS[cast(Metric, name)].text(figure.value)
+                known[name].add(shown if figure.part is None else f"{figure.part:g}")
+    for name, figures in said.items():
+        assert figures, name
+        assert set(figures) <= known[name], name
 
 
 @pytest.mark.parametrize("line", commands())
