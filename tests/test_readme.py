@@ -50,6 +50,8 @@ def test_the_measured_figures_are_those_of_the_records() -> None:
 def test_the_figures_of_images_and_photographs_are_those_of_the_records() -> None:
     text = README.partition("## What was measured here")[2].partition("\n## ")[0]
     said = {
+        "hmean": re.findall(r"F (\d+\.\d) \[", text),
+        "recall": re.findall(r"finds (\d+) of the", text),
         "psnr": re.findall(r"(\d+\.\d+) dB", text),
         "ssim": re.findall(r"SSIM of (\d\.\d+)", text),
         "low_accuracy": re.findall(r"reads (\d+) of the\s+low-resolution", text),

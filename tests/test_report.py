@@ -418,6 +418,38 @@ def test_reported_rows_can_stand_alone() -> None:
     assert not table.has_averages
 
 
+def test_sets_with_rules_of_their_own_stand_in_one_table() -> None:
+    finder = run("finder", {})
+    finder.scores = [
+        Score(
+            split=split,
+            fingerprint="ab" * 32,
+            n=100,
+            protocol=protocol,
+            signature=f"prf|{protocol}|labels:official|images:100|{split}@abababab|v0.1",
+            figures={"hmean": Figure(value=value)},
+        )
+        for split, protocol, value in (
+            ("ic15_det/test", "ic15-iou", 0.8),
+            ("td500/test", "td500", 0.6),
+            ("ic15_det/test", "ic15-e2e", 0.5),
+            ("ic15_det/test", "ic15-iou-ap", 0.8),
+        )
+    ]
+    tables = {table.suite: table for table in made(finder).tables}
+    assert set(tables) == {"detection", "spotting", ""}
+    assert tables["detection"].protocol == "of each set its own"
+    assert [column.split for column in tables["detection"].columns] == [
+        "ic15_det/test",
+        "td500/test",
+    ]
+    assert len(tables["detection"].signatures) == 2
+    assert tables["spotting"].protocol == "ic15-e2e"
+    assert tables[""].protocol == "ic15-iou-ap"
+    (asked,) = made(finder, suite="detection", protocol="ic15-iou-ap").tables
+    assert (asked.suite, asked.protocol) == ("detection", "ic15-iou-ap")
+
+
 def test_printed_psnr_stands_below_a_measured_one_and_ranks_nothing() -> None:
     pairs = {
         "textzoom/test_easy": 23.0648,

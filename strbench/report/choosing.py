@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from strbench.report.frame import Entry
+
+OWN_RULES = "of each set its own"  # in place of a protocol
 
 
 class SuiteLike(Protocol):
@@ -20,6 +22,8 @@ class SuiteLike(Protocol):
     def note(self) -> str: ...
     @property
     def rendered(self) -> bool: ...
+    @property
+    def protocols(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,40 @@ class Other:
     splits: tuple[str, ...]
     rendered: bool
     note: str = ""
+    protocols: Mapping[str, str] = field(default_factory=dict)
+
+
+class Group(NamedTuple):
+    """Scores that may stand in one table, and the suites that may hold them."""
+
+    rule: str  # the protocol, or ``OWN_RULES``
+    entries: list[Entry]
+    suites: Mapping[str, SuiteLike]
+
+
+def grouped(
+    suites: Mapping[str, SuiteLike], suite: str | None, entries: Sequence[Entry]
+) -> list[Group]:
+    """The scores by protocol; those of a suite whose sets have rules of their own stand together.
+
+    Args:
+        suite: the one that is asked for, if any; it may hold scores under other rules too.
+    """
+    groups: list[Group] = []
+    left = list(entries)
+    for name, one in suites.items():
+        if not one.protocols or suite not in (None, name):
+            continue
+        own = [e for e in left if one.protocols.get(e.score.split) == e.score.protocol]
+        if own:
+            rules = {entry.score.protocol for entry in own}
+            groups.append(Group(OWN_RULES if len(rules) > 1 else rules.pop(), own, {name: one}))
+            left = [entry for entry in left if entry not in own]
+    others = {name: one for name, one in suites.items() if not one.protocols or suite is not None}
+    for protocol in sorted({entry.score.protocol for entry in left}):
+        same = [entry for entry in left if entry.score.protocol == protocol]
+        groups.append(Group(protocol, same, others))
+    return groups
 
 
 def chosen(
@@ -48,6 +86,8 @@ def chosen(
     found: list[tuple[str, SuiteLike]] = []
     left = set(measured)
     while left:  # the suite that shows most of what is left, the smaller of two that show as much
+        if not suites:
+            break
         name, best = max(
             suites.items(), key=lambda item: (len(left & set(item[1].splits)), -len(item[1].splits))
         )

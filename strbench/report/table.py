@@ -9,7 +9,7 @@ from typing import Any
 from strbench import registry
 from strbench.errors import StrbenchError, unknown_name
 from strbench.records import Record
-from strbench.report.choosing import SuiteLike, chosen
+from strbench.report.choosing import SuiteLike, chosen, grouped
 from strbench.report.frame import METRICS, PER_SAMPLE, Entry, Metric, Omission, select
 from strbench.report.reported import Figure, load_reported
 from strbench.report.seeds import Pooled, models_of, pool, seed_notes, unpooled
@@ -131,6 +131,8 @@ def build(
 ) -> Report:
     """One table per suite and protocol, real suites first; rendered and real never share one.
 
+    The sets of a suite that names a rule for each stand in one table.
+
     Args:
         records: the runs to choose from.
         suite: a suite's name, shown with reported figures alone where nothing is measured;
@@ -156,8 +158,7 @@ def build(
         if name not in known and not reported:
             raise unknown_name("model among the run records", name, known or {"none"})
     selection = select(runs, protocol=protocol, models=models)
-    protocols = sorted({entry.score.protocol for entry in selection.entries})
-    if protocol is not None and not protocols and runs:
+    if protocol is not None and not selection.entries and runs:
         known = {score.protocol for record in runs for score in record.scores}
         if known and protocol not in known:
             raise unknown_name("protocol among the run records", protocol, known)
@@ -166,25 +167,24 @@ def build(
         figures = [figure for figure in figures if figure.method in models]
     tables: list[Table] = []
     omissions = list(selection.omissions)
-    for name in protocols:
-        entries = [entry for entry in selection.entries if entry.score.protocol == name]
-        pooled = pool(entries, runs) if over_seeds else unpooled(entries)
+    for group in grouped(suites, suite, selection.entries):
+        pooled = pool(group.entries, runs) if over_seeds else unpooled(group.entries)
         omissions += pooled.omissions
         entries = [entry for row in pooled.rows.values() for entry in row]
         own = _metric_of(entries, metric)
-        for key, columns in chosen(suites, suite, entries):
-            tables.append(
-                _table(
-                    key,
-                    columns,
-                    name,
-                    pooled,
-                    metric=own,
-                    figures=figures,
-                    paired=paired,
-                    whole=suite is not None,
-                )
+        tables += [
+            _table(
+                key,
+                columns,
+                group.rule,
+                pooled,
+                metric=own,
+                figures=figures,
+                paired=paired,
+                whole=suite is not None,
             )
+            for key, columns in chosen(group.suites, suite, entries)
+        ]
     if suite is not None and not tables and figures and not suites[suite].rendered:
         table = _table(
             suite,
