@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from strbench.errors import StrbenchError
 
 from .batchnorm import BatchNorm, BatchNorm2d
-from .tps import _basis
+from .tps import spline_basis
 
 FIDUCIALS = 20  # half along the upper edge, half along the lower, each from left to right
 _TARGET_MARGIN = 0.05  # of the image: where the points lie in the output
@@ -130,8 +130,8 @@ def _spline(height: int, width: int) -> Tensor:
     rows = torch.linspace(0, 1, height, dtype=torch.float64)
     pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).reshape(-1, 2)
     system = torch.zeros(FIDUCIALS + 3, FIDUCIALS + 3, dtype=torch.float64)
-    system[:FIDUCIALS] = _basis(fixed, fixed)
+    system[:FIDUCIALS] = spline_basis(fixed, fixed)
     system[FIDUCIALS, 3:] = 1
     system[FIDUCIALS + 1 :, 3:] = fixed.T
     solved: Tensor = torch.linalg.inv(system)[:, :FIDUCIALS]
-    return _basis(pixels, fixed) @ solved
+    return spline_basis(pixels, fixed) @ solved

@@ -87,14 +87,14 @@ def _spline(fiducials: int, height: int, width: int) -> Tensor:
     rows = (torch.arange(height, dtype=torch.float64) * 2 + 1 - height) / height
     pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).reshape(-1, 2)
     system = torch.zeros(fiducials + 3, fiducials + 3, dtype=torch.float64)
-    system[:fiducials] = _basis(fixed, fixed)
+    system[:fiducials] = spline_basis(fixed, fixed)
     system[fiducials : fiducials + 2, 3:] = fixed.T
     system[fiducials + 2, 3:] = 1
     solved: Tensor = torch.linalg.inv(system)[:, :fiducials]
-    return _basis(pixels, fixed) @ solved
+    return spline_basis(pixels, fixed) @ solved
 
 
-def _basis(points: Tensor, centres: Tensor) -> Tensor:
+def spline_basis(points: Tensor, centres: Tensor) -> Tensor:
     """(N, K + 3) of points (N, 2) and centres (K, 2): 1, x, y, and the kernel of each centre."""
     # differences, not cdist, whose fast path loses digits
     squared = (points[:, None] - centres).square().sum(-1)

@@ -41,7 +41,7 @@ class Config(TrunkTraining):
 RECIPES: Mapping[str, Config] = {
     "paper": Config(),
     "small": Config(**SMALL),
-    "smoke": Config(**SMOKE),
+    "smoke": Config(**{**SMOKE, "steps": 250}),
 }
 
 

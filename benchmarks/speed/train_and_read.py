@@ -1,4 +1,4 @@
-"""Images a second, memory and model FLOPs of every entry: training steps, and reading.
+"""Images a second, memory and model FLOPs of every entry of recognition: training steps, and reading.
 
     python benchmarks/speed/train_and_read.py [--entries dig vit-ctc ...] [--recipe small] [--rounds 3]
         [--batch 0] [--device auto] [--set size=small]
@@ -206,7 +206,8 @@ def measured(entry: str, job: str, side: str, weights: Path, rest: list[str]) ->
 def main() -> None:
     """A row an entry and job: strbench beside the plain loop, in alternating processes."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    every = [*registry.names("methods"), *registry.names("models")]
+    known = [*registry.names("methods"), *registry.names("models")]
+    every = [name for name in known if find(name).task == "recognition"]
     parser.add_argument("--entries", nargs="+", default=every)
     parser.add_argument("--recipe", default="smoke")
     parser.add_argument("--set", dest="settings", action="append")
