@@ -20,33 +20,23 @@ from collections.abc import Mapping
 
 from strbench.reproductions import Reproduction, Row, Scale, Training
 
-_DEMO = (
-    "rendered_demo_regular/test",
-    "rendered_demo_irregular/test",
-    "rendered_demo_occluded_weak/test",
-    "rendered_demo_occluded_heavy/test",
-    "rendered_demo_handwritten/test",
+from .image_tables import IMAGE_TABLES
+from .scales import (
+    CPU_HOUR,
+    CPU_NIGHT,
+    DEMO,
+    DEMO_DATA,
+    DIG,
+    DIG_PAPER_DATA,
+    HALF_REAL,
+    MIXED_DATA,
+    PAPER,
+    REAL,
+    SMALL,
+    SMOKE,
+    encoder,
 )
-_DEMO_DATA = dict.fromkeys(
-    ("pretraining", "labelled", "synthetic", "unlabelled"), ("rendered_demo/train",)
-)
-# Real training crops that a person can bring without a download of gigabytes.
-_REAL = ("iiit5k/train?", "svt/train?", "ic13/train?", "ic15/train?")
-_MIXED = ("rendered/train", *_REAL)
-_HALF_REAL = ("rendered/train=0.5", *_REAL)
-_MIXED_DATA = {"pretraining": _MIXED, "labelled": _MIXED, "synthetic": ("rendered/train",)}
-_SYNTHETIC = ("mjsynth/train", "synthtext/train")
 
-_SMOKE = "recipes smoke on rendered words"
-_CPU_HOUR = "about an hour of two CPU cores a run, rendered words and a few thousand real crops"
-_CPU_NIGHT = (
-    "recipes cpu-hour with 6,000 steps of fine-tuning, rendered words and as many real crops: about "
-    "eight hours of one CPU core a seed"
-)
-_SMALL = "recipes small, about an hour of one GPU a run, the data of cpu-hour"
-_PAPER = "the published recipes and kind of data"
-
-_DIG = "Yang et al., DiG, ACM MM 2022"
 _ELEVEN = (
     "iiit5k/test",
     "svt/test",
@@ -60,11 +50,6 @@ _ELEVEN = (
     "host/test",
     "wost/test",
 )
-_DIG_PAPER_DATA = {
-    "pretraining": ("cc_ocr/unlabelled", *_SYNTHETIC),
-    "labelled": ("textocr_dig/train", "openvino_dig/train"),
-    "synthetic": _SYNTHETIC,
-}
 _CTC = "The decoder is CTC in place of the transformer, which needs more steps before it reads."
 _PRETRAINED = {  # name of the method, "" from scratch -> label, variant in the CSV
     "": ("Scratch", "ViT-Small, from scratch"),
@@ -88,22 +73,14 @@ def _dig_scales(
     real = (*_ELEVEN, "ic15_2077/test")
     return {
         "smoke": Scale(
-            title=_SMOKE, recipe="smoke", data=_DEMO_DATA, splits=_DEMO, rows=cpu, note=note
+            title=SMOKE, recipe="smoke", data=DEMO_DATA, splits=DEMO, rows=cpu, note=note
         ),
         "cpu-hour": Scale(
-            title=_CPU_HOUR, recipe="cpu-hour", data=_MIXED_DATA, splits=real, rows=cpu, note=note
+            title=CPU_HOUR, recipe="cpu-hour", data=MIXED_DATA, splits=real, rows=cpu, note=note
         ),
-        "small": Scale(title=_SMALL, recipe="small", data=_MIXED_DATA, splits=real, rows=small),
-        "paper": Scale(title=_PAPER, recipe="paper", data=_DIG_PAPER_DATA),
+        "small": Scale(title=SMALL, recipe="small", data=MIXED_DATA, splits=real, rows=small),
+        "paper": Scale(title=PAPER, recipe="paper", data=DIG_PAPER_DATA),
     }
-
-
-def _encoder(method: str, size: str = "") -> tuple[Training, ...]:
-    if not method:
-        return ()
-    key = f"{method}-{size}" if size else method
-    settings = (f"size={size}",) if size else ()
-    return (Training(key=key, entry=method, data="pretraining", settings=settings, family="dig"),)
 
 
 def _frozen(freeze: int, recognizer: str) -> tuple[Row, ...]:
@@ -115,7 +92,7 @@ def _frozen(freeze: int, recognizer: str) -> tuple[Row, ...]:
                 entry=recognizer,
                 data="labelled",
                 settings=(f"freeze={freeze}",),
-                parents=_encoder(method),
+                parents=encoder(method),
             ),
             reported={"method": "DiG", "variant": variant, "frozen_encoder": "yes"},
             against="Scratch, frozen" if method else "",
@@ -138,7 +115,7 @@ def _fractions(recognizer: str, pretrained: Mapping[str, tuple[str, str]]) -> tu
                 entry=recognizer,
                 data="labelled",
                 part=("first", part) if part < 1 else None,
-                parents=_encoder(method),
+                parents=encoder(method),
             ),
             reported={
                 "method": "DiG",
@@ -165,7 +142,7 @@ def _decoders(sizes: Mapping[str, str]) -> tuple[Row, ...]:
                 key=f"dig{f'-{size}' if size else ''}-{entry.removeprefix('vit-')}",
                 entry=entry,
                 data="synthetic",
-                parents=_encoder("dig", size),
+                parents=encoder("dig", size),
             ),
             reported={"method": "DiG", "variant": f"ViT-{name}", "decoder": decoder},
         )
@@ -273,60 +250,10 @@ def _consistency(*, warm: bool) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-_TEXTZOOM = ("textzoom/test_easy", "textzoom/test_medium", "textzoom/test_hard")
-_DRAWN_PAIRS = (
-    "rendered_pairs_easy/test",
-    "rendered_pairs_medium/test",
-    "rendered_pairs_hard/test",
-)
-
-
-def _pixels(
-    entry: str, data: str, pretrained: Mapping[str, str], printed: Mapping[str, str]
-) -> tuple[Row, ...]:
-    """A ViT that puts out pixels, from scratch and from pretrained encoders.
-
-    Args:
-        pretrained: method -> label.
-        printed: label -> variant of DiG's row in the CSV.
-    """
-    return tuple(
-        Row(
-            label=label,
-            run=Training(
-                key=f"vit-{method or 'scratch'}", entry=entry, data=data, parents=_encoder(method)
-            ),
-            reported={"method": "DiG", "variant": printed[label]} if label in printed else {},
-            against="Scratch" if method else "",
-        )
-        for method, label in pretrained.items()
-    )
-
-
-_CONVOLUTIONAL = {"srcnn": "SRCNN", "srresnet": "SRResNet", "tsrn": "TSRN", "tbsrn": "TBSRN"}
-
-
-def _restorers(entries: Mapping[str, str]) -> tuple[Row, ...]:
-    return tuple(
-        Row(
-            label=label,
-            run=Training(key=entry, entry=entry, data="pairs"),
-            reported={"method": label, "variant": "as printed by DiG"},
-        )
-        for entry, label in entries.items()
-    )
-
-
-_SR_PRINTED = {"Scratch": "ViT-Small, from scratch", "DiG": "ViT-Small"}
-_ENCODERS = {"": "Scratch", "gen": "Gen", "dis": "Dis", "dig": "DiG", "mae": "MAE"}
-_FEW_ENCODERS = {"": "Scratch", "gen": "Gen", "dis": "Dis", "dig": "DiG"}
-_PAIRS_DATA = {"pairs": ("rendered_pairs/train",)}
-_MASKS_DATA = {"masks": ("rendered_masks/train",)}
-
 REPRODUCTIONS: Mapping[str, Reproduction] = {
     "dig-main": Reproduction(
         title="DiG, three decoders and sizes",
-        source=f"{_DIG}, main table",
+        source=f"{DIG}, main table",
         columns=_ELEVEN,
         rows=_decoders({"Tiny": "tiny", "Small": "", "Base": "base"}),
         scales=_dig_scales(cpu=_decoders({"Small": ""}), small=_decoders({"Tiny": ""})),
@@ -335,7 +262,7 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
     ),
     "dig-frozen": Reproduction(
         title="DiG, frozen encoders",
-        source=f"{_DIG}, table of frozen encoders",
+        source=f"{DIG}, table of frozen encoders",
         columns=_ELEVEN,
         rows=_frozen(13, "vit-transformer"),
         scales=_dig_scales(cpu=_frozen(5, "vit-ctc"), note=_CTC),
@@ -346,14 +273,14 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
     ),
     "dig-fractions": Reproduction(
         title="DiG, label fractions",
-        source=f"{_DIG}, table of label fractions",
+        source=f"{DIG}, table of label fractions",
         columns=_ELEVEN,
         rows=_fractions("vit-transformer", _PRETRAINED),
         scales={
             "cpu-night": Scale(
-                title=_CPU_NIGHT,
+                title=CPU_NIGHT,
                 recipe="cpu-hour",
-                data={"pretraining": _HALF_REAL, "labelled": _HALF_REAL},
+                data={"pretraining": HALF_REAL, "labelled": HALF_REAL},
                 splits=("svt/test", "ic15_2077/test", "cute80/test"),
                 settings={"vit-ctc": ("steps=6000", "warmup_steps=200")},
                 # The most labels first: there something can be read.
@@ -378,20 +305,20 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
         rows=_mappings({"CTC": "trbc", "attention": "trba"}),
         scales={
             "smoke": Scale(
-                title=_SMOKE,
+                title=SMOKE,
                 recipe="smoke",
-                data=_DEMO_DATA,
-                splits=_DEMO,
+                data=DEMO_DATA,
+                splits=DEMO,
                 rows=_mappings({"CTC": "trbc"}),
             ),
             "small": Scale(
-                title=_SMALL,
+                title=SMALL,
                 recipe="small",
-                data=_MIXED_DATA,
+                data=MIXED_DATA,
                 splits=(*_SEQCLR_COLUMNS, "svt/test", "ic15_2077/test", "cute80/test"),
             ),
             "paper": Scale(
-                title=_PAPER,
+                title=PAPER,
                 recipe="paper",
                 data={"pretraining": ("synthtext/train",), "labelled": ("synthtext/train",)},
             ),
@@ -406,22 +333,22 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
         rows=_consistency(warm=False),
         scales={
             "smoke": Scale(
-                title=f"{_SMOKE}; every method starts from the supervised recognizer",
+                title=f"{SMOKE}; every method starts from the supervised recognizer",
                 recipe="smoke",
-                data=_DEMO_DATA,
-                splits=_DEMO,
+                data=DEMO_DATA,
+                splits=DEMO,
                 rows=_consistency(warm=True),
             ),
             "small": Scale(
-                title=_SMALL,
+                title=SMALL,
                 recipe="small",
                 data={
                     "labelled": ("rendered/train",),
-                    "unlabelled": ("rendered/unlabelled", *_REAL),
+                    "unlabelled": ("rendered/unlabelled", *REAL),
                 },
             ),
             "paper": Scale(
-                title=f"{_PAPER}; 10.6 million unlabelled crops are not public, Union14M-U stands in",
+                title=f"{PAPER}; 10.6 million unlabelled crops are not public, Union14M-U stands in",
                 recipe="paper",
                 recipes={"trba": "str-fewer-labels"},
                 # Adam and one cycle as in that recipe; the rest as the official supervised command.
@@ -436,71 +363,5 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
         note="10 % of the labels are drawn at random by the seed; the paper's list is another. Pseudo-Label "
         "is taught by the supervised row.",
     ),
-    "dig-superres": Reproduction(
-        title="DiG, text super-resolution",
-        source=f"{_DIG}, table of super-resolution",
-        columns=_TEXTZOOM,
-        rows=(
-            *_restorers(_CONVOLUTIONAL),
-            *_pixels("vit-restorer", "pairs", _ENCODERS, _SR_PRINTED),
-        ),
-        protocol="textzoom",
-        metrics=("psnr", "ssim"),
-        scales={
-            "smoke": Scale(
-                title="recipes smoke on rendered words and pairs",
-                recipe="smoke",
-                data={**_DEMO_DATA, **_PAIRS_DATA},
-                splits=_DRAWN_PAIRS,
-            ),
-            "cpu-night": Scale(
-                title="recipes cpu-hour on rendered words, a few thousand real crops and rendered pairs",
-                recipe="cpu-hour",
-                data={"pretraining": _HALF_REAL, **_PAIRS_DATA},
-                splits=_DRAWN_PAIRS,
-                rows=(
-                    *_restorers({"srcnn": "SRCNN"}),
-                    *_pixels("vit-restorer", "pairs", _FEW_ENCODERS, {}),
-                ),
-            ),
-            "small": Scale(
-                title=_SMALL,
-                recipe="small",
-                data={"pretraining": _MIXED, "pairs": ("rendered_pairs/train", "textzoom/train?")},
-            ),
-            "paper": Scale(
-                title=_PAPER,
-                recipe="paper",
-                data={"pretraining": _DIG_PAPER_DATA["pretraining"], "pairs": ("textzoom/train",)},
-            ),
-        },
-        note="The release has no code for this table. Its rows of other methods are cited, not run again, "
-        "and its way of pooling PSNR is not told; here it is the mean over images.",
-    ),
-    "dig-segmentation": Reproduction(
-        title="DiG, text segmentation",
-        source=f"{_DIG}, text segmentation",
-        columns=("rendered_masks/test",),
-        rows=_pixels("vit-segmenter", "masks", _ENCODERS, {}),
-        protocol="word-crops",
-        metrics=("word_crop_iou",),
-        scales={
-            "smoke": Scale(
-                title="recipes smoke on rendered words and masks",
-                recipe="smoke",
-                data={**_DEMO_DATA, **_MASKS_DATA},
-            ),
-            "cpu-night": Scale(
-                title="recipes cpu-hour on rendered words, a few thousand real crops and rendered masks",
-                recipe="cpu-hour",
-                data={"pretraining": _HALF_REAL, **_MASKS_DATA},
-                rows=_pixels("vit-segmenter", "masks", _FEW_ENCODERS, {}),
-            ),
-            "small": Scale(
-                title=_SMALL, recipe="small", data={"pretraining": _MIXED, **_MASKS_DATA}
-            ),
-        },
-        note="The paper's task is words cut out of TextSeg, which strbench does not cut; its figures were "
-        "not to be read, so that none stands here.",
-    ),
+    **IMAGE_TABLES,
 }

@@ -219,7 +219,7 @@ def test_show_a_protocol_explains_it(run: Run) -> None:
 def test_show_a_suite_has_n_per_split(run: Run) -> None:
     text = run("show", "occluded").out
     assert "| host/test | 2416 | no |" in text
-    assert "2 splits, 4,832 words" in text
+    assert "2 splits, 4,832 images" in text
     assert "--stand-in" in text
 
 
@@ -234,7 +234,7 @@ def test_show_a_name_of_two_kinds(run: Run) -> None:
     assert "Rendered words" in first.out
     assert "strbench show suite rendered" in first.err
     second = run("show", "suite", "rendered")
-    assert "3,500 words" in second.out
+    assert "3,500 images" in second.out
     assert second.err == ""
 
 

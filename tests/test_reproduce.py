@@ -147,7 +147,7 @@ def test_every_name_of_a_shipped_table_is_known(home: Path, table: str, scale: s
         method = registry.load(step.kind if step.does != "eval" else _kind(step.entry), step.entry)
         assert step.recipe in method.recipes, f"{step.entry} has no recipe {step.recipe}"
         if step.does == "eval":
-            assert method.reader is not None, f"{step.entry} reads nothing"
+            assert method.answers, f"{step.entry} is no whole model"
             continue
         config = override(method.recipes[step.recipe], step.settings)
         assert bool(config.unlabelled_batch_size) == bool(step.unlabelled)
@@ -205,23 +205,27 @@ def test_smoke_needs_nothing_that_is_not_drawn(home: Path) -> None:
     for table in reproductions.known():
         for step in reproductions.plan(table, "smoke"):
             assert step.missing == ()
-            assert all(split.startswith("rendered_demo") for split in (*step.data, *step.splits))
+            drawn = ("rendered_demo", "rendered_pairs", "rendered_masks")
+            assert all(split.startswith(drawn) for split in (*step.data, *step.splits))
 
 
 def test_printed_figures_are_found_row_by_row() -> None:
-    figures = load_reported()
+    every = load_reported()
     counts = {}
     for name, found in reproductions.known().items():
         counts[name] = sum(
-            bool(printed(row, figures, split=split))
+            bool(printed(row, [f for f in every if f.metric == metric], split=split))
+            for metric in found.metrics
             for row in found.rows
             for split in found.columns
         )
+    figures = [figure for figure in every if figure.metric == "word_accuracy"]
     # 12 rows of 11 but for two empty cells; 3 rows of 11; 4 rows of 8 but for two cells: README.md.
     assert counts["dig-fractions"] == 12 * 11 - 2
     assert counts["dig-frozen"] == 3 * 11
     assert counts["cr-str"] == 4 * 8 - 2
-    assert counts["dig-main"] == counts["seqclr-mapping"] == 0
+    assert counts["dig-superres"] == 6 * 3 * 2  # rows, sets, PSNR and SSIM
+    assert counts["dig-main"] == counts["seqclr-mapping"] == counts["dig-segmentation"] == 0
     fractions = reproductions.known()["dig-fractions"]
     by_label = {row.label: row for row in fractions.rows}
     assert printed(by_label["DiG, 10 %"], figures, split="svt/test") == "94.4"
@@ -294,7 +298,8 @@ def test_unknown_names_are_answered_with_near_ones(run: Run, prepared: Path) -> 
 
 def test_without_a_table_they_are_listed(run: Run) -> None:
     assert [row["table"] for row in document(run("reproduce", "--json"))] == [
-        "dig-main", "dig-frozen", "dig-fractions", "seqclr-mapping", "cr-str",
+        "dig-main", "dig-frozen", "dig-fractions", "seqclr-mapping", "cr-str", "dig-superres",
+        "dig-segmentation",
     ]  # fmt: skip
     assert "| dig-frozen |" in run("reproduce").out
 
