@@ -16,7 +16,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strbench.types import Card, Detection, Detector, Reading, Recognizer, Sample
+from strbench.types import (
+    Card,
+    Detection,
+    Detector,
+    Reading,
+    Recognizer,
+    Restorer,
+    Sample,
+    Segmenter,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +40,9 @@ __all__ = [
     "Detector",
     "Reading",
     "Recognizer",
+    "Restorer",
     "Sample",
+    "Segmenter",
     "evaluate",
     "load",
     "results",
@@ -54,7 +65,7 @@ def load(name: str) -> Split:
 
 
 def evaluate(
-    model: Recognizer | Detector | str,
+    model: Recognizer | Detector | Restorer | Segmenter | str,
     suite: str,
     *,
     protocol: str = "",
@@ -64,8 +75,9 @@ def evaluate(
     """The finished run record of a model on a suite of splits, or on one split.
 
     Args:
-        model: an object with ``read(images)``, or ``detect(images)`` for photographs, or a name as
-            on the command line.
+        model: an object with the method of the suite's task, ``read(images)`` for words, ``detect``
+            for photographs, ``restore`` for pairs, ``segment`` for masks; or a name as on the
+            command line.
         suite: a suite (``irregular``) or a split (``cute80/test``).
         protocol: "" takes the suite's, or the split's own.
 

@@ -39,16 +39,22 @@ class PredictionRun:
     batch_size: int
 
 
+_KINDS: dict[str, Literal["recognizer", "detector", "restorer", "segmenter"]] = {
+    "read": "recognizer",
+    "detect": "detector",
+    "restore": "restorer",
+    "segment": "segmenter",
+}
+
+
 def card_of(model: object, name: str = "") -> Card:
     """The model's card, or a bare one for an object that carries none."""
     card = getattr(model, "card", None)
     if isinstance(card, Card):
         return card
     title = type(model).__name__
-    kind: Literal["recognizer", "detector"] = (
-        "detector" if hasattr(model, "detect") else "recognizer"
-    )
-    return Card(name=name or title, kind=kind, title=title)
+    methods = (method for method in _KINDS if hasattr(model, method))
+    return Card(name=name or title, kind=_KINDS[next(methods, "read")], title=title)
 
 
 def predict(

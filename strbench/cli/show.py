@@ -17,6 +17,7 @@ from strbench.cli.options import Json
 from strbench.errors import StrbenchError, unknown_name
 
 if TYPE_CHECKING:
+    from strbench.scores import Score
     from strbench.types import Card, Task
 
 
@@ -269,19 +270,17 @@ def _run(name: str) -> Page:
     scored = [
         {
             "split": score.split,
-            "correct": f"{score.word_accuracy.correct}/{score.word_accuracy.n}",
-            "Acc": f"{100 * score.word_accuracy.correct / score.word_accuracy.n:.1f}",
+            **_figures(score),
             "protocol": score.protocol,
             "when": record.finished,
         }
         for record in by_id.values()
         if record.kind == "eval" and info.record in record.parents and record.limit is None
         for score in record.scores
-        if score.word_accuracy is not None
     ]
 
     def display() -> None:
-        kind = "pretraining" if info.kind == "methods" else "recognizer"
+        kind = registry.load(info.kind, info.entry).card.kind
         print(f"{info.name} ({kind}): {info.entry}, recipe {info.recipe}, seed {info.seed}\n")
         print(f"trained on: {info.trained_on}\nfolder: {run_directory(name)}\n")
         print_table(lineage, title="lineage, first to last")
@@ -294,6 +293,21 @@ def _run(name: str) -> Page:
         print(f"settings: {settings}")
 
     return Page({**asdict(info), "lineage": lineage, "scores": scored}, display)
+
+
+def _figures(score: Score) -> dict[str, str]:
+    """What a run scored on a split, by the heads of the tables."""
+    from strbench.report.frame import METRICS
+
+    accuracy = score.word_accuracy
+    if accuracy is not None:
+        share = METRICS["word_accuracy"].text(accuracy.correct / accuracy.n)
+        return {"correct": f"{accuracy.correct}/{accuracy.n}", "Acc": share}
+    return {
+        shown.title: shown.text(score.figures[metric].value)
+        for metric, shown in METRICS.items()
+        if metric in score.figures
+    }
 
 
 def _table_names(name: str) -> Callable[[], list[str]]:

@@ -229,7 +229,7 @@ def finetune(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train a recognizer on labelled words, from other runs' weights or from scratch.
+    """Train a recognizer, restorer or segmenter, from other runs' weights or from scratch.
 
     strbench finetune --from dig-micro.smoke
 
@@ -281,7 +281,7 @@ def _fed_by(parents: Sequence[str]) -> str:
     feeds: tuple[str, ...] = registry.load(info.kind, info.entry).feeds
     if not feeds:
         raise StrbenchError(
-            f"{info.name} is a {info.entry}, from which no recognizer starts.",
+            f"{info.name} is a {info.entry}, from which no model starts.",
             hint="See: strbench list runs",
         )
     return feeds[0]
