@@ -289,8 +289,9 @@ def _run(
     from strbench import evaluating, models
 
     say(title)
+    task = registry.load(step.kind, step.entry).task
     evaluating.evaluate(
-        models.resolve(step.run, device=device),
+        models.resolve(step.run, task=task, device=device),
         [find_split(split) for split in unscored(step, records, protocol=protocol)],
         protocols=protocol,
         on_batch=on_batch,

@@ -97,7 +97,7 @@ class Step:
 
     @property
     def kind(self) -> registry.Kind:
-        return "methods" if self.does == "pretrain" else "models"
+        return "methods" if self.entry in registry.names("methods") else "models"
 
     @property
     def command(self) -> str:

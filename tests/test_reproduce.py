@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from running import Outcome, Run
 
-from strbench import records, registry, reproduce, reproductions
+from strbench import records, registry, rendered, reproduce, reproductions
 from strbench.datasets import resolve
 from strbench.errors import PARTIAL, StrbenchError
 from strbench.methods import inherit
@@ -92,6 +92,32 @@ TABLES = {
         },
     ),
 }
+
+
+PIXELS = Reproduction(
+    title="Pairs",
+    source="Nobody, table 3",
+    columns=("rendered_pairs_easy/test",),
+    rows=(
+        Row(label="Scratch", run=Training(key="vit", entry="vit-restorer", data="pairs")),
+        Row(
+            label="DiG",
+            run=Training(key="vit-dig", entry="vit-restorer", data="pairs", parents=(DIG,)),
+            against="Scratch",
+        ),
+    ),
+    protocol="textzoom",
+    metrics=("psnr", "ssim"),
+    scales={
+        "tiny": Scale(
+            title="two steps",
+            recipe="smoke",
+            data={"images": ("mine/train",), "pairs": ("rendered_pairs/train",)},
+            settings={**SMALL, "vit-restorer": ("batch_size=8", "steps=2", "warmup_steps=1")},
+        )
+    },
+)
+TABLES["pixels"] = PIXELS
 
 
 def words(name: str, n: int, *, rendered: bool = False) -> None:
@@ -383,6 +409,23 @@ def test_a_table_is_rebuilt_and_resumed(run: Run, prepared: Path) -> None:
     again = run(*command, "--json")
     assert states(again) == ["done"] * 7
     assert document(again)["lines"] == made["lines"]
+
+
+def test_a_table_of_images_is_rebuilt_metric_by_metric(run: Run, prepared: Path) -> None:
+    for split, n in (("rendered_pairs/train", 12), ("rendered_pairs_easy/test", 6)):
+        rendered.prepare(split, prepared / "data", n=n)
+    made = document(run("reproduce", "pixels", "--scale", "tiny", "--json"))
+    assert [table["metric"] for table in made["tables"]] == ["psnr", "ssim"]
+    for table in made["tables"]:
+        assert table["rendered"]
+        scratch, dig = table["lines"]
+        (value,) = scratch["cells"]["rendered_pairs_easy/test"]["values"]
+        assert (0 < value < 1) if table["metric"] == "ssim" else (1 < value < 40)
+        assert dig["gap"]["test"] == "samples"
+        assert dig["gap"]["low"] <= dig["gap"]["value"] <= dig["gap"]["high"]
+    text = run("reproduce", "pixels", "--scale", "tiny").out
+    assert "### Pairs, scale tiny: PSNR (dB), protocol textzoom" in text
+    assert "### Pairs, scale tiny: SSIM, protocol textzoom" in text
 
 
 def test_only_what_is_missing_is_made_again(run: Run, prepared: Path) -> None:
