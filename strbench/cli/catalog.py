@@ -92,7 +92,10 @@ def _cards(kind: registry.Kind) -> list[dict[str, Any]]:
     rows = []
     for name in registry.names(kind):
         card = registry.load(kind, name).card
-        sizes = [f"{size} {count / 1e6:.1f} M" for size, count in card.parameters.items()]
+        sizes = [
+            f"{size} {count / 1e6:.{1 if count >= 1e5 else 2}f} M"
+            for size, count in card.parameters.items()
+        ]
         rows.append(
             {
                 "name": name,
