@@ -289,7 +289,7 @@ def test_the_occluded_suite_without_its_data(run: Run, home: Path) -> None:
     assert "strbench eval --suite occluded --accept-licence" in outcome.err
     assert "then: strbench eval --suite occluded --offline --accept-licence" in outcome.err
     assert outcome.last.strip() == (
-        "On rendered words instead: strbench eval --suite occluded --stand-in"
+        "On rendered data instead: strbench eval --suite occluded --stand-in"
     )
     assert not (home / "data").exists()  # nothing was put in their place
 

@@ -179,7 +179,7 @@ def _not_at_hand(
     if len(hints) > 1 or (hints and not flag):
         hints.append(f"  then: {again} --offline{flag}")
     if suite and registry.table("suites")[suite].stand_in:
-        hints.append(f"On rendered words instead: strbench eval --suite {suite} --stand-in")
+        hints.append(f"On rendered data instead: strbench eval --suite {suite} --stand-in")
     worst = max(failures.values(), key=lambda error: error.exit_code)
     names = ", ".join(failures)
     return StrbenchError(
