@@ -169,8 +169,8 @@ def evaluate(
 ) -> None:
     """Read and score test sets with one or more models, and write a run record for each.
 
-    The suites detection and spotting hold photographs, textzoom pairs, masks words with masks: there
-    models find text, restore images and segment them.
+    The suites detection and spotting hold photographs, textzoom pairs, textseg images with masks: there
+    models find text, restore images or segment them.
 
     strbench eval -m rapidocr -m mypackage.models:build --suite regular
 

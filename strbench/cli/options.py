@@ -79,8 +79,8 @@ Protocol = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="How texts, or regions, are compared; see `strbench list protocols`. Default: "
-        "strbench-36 for words, each set's own rule for photographs.",
+        help="How texts, regions or images are compared; see `strbench list protocols`. Default: "
+        "strbench-36 for words, each set's own rule elsewhere.",
         autocompletion=protocol_names,
         rich_help_panel=COMMON,
     ),
