@@ -31,7 +31,7 @@ def task_of(splits: Sequence[Split]) -> Task:
     """The task of some splits.
 
     Raises:
-        StrbenchError: they are of several, or nothing can be evaluated on theirs yet.
+        StrbenchError: they are of several.
     """
     tasks = list(dict.fromkeys(split.manifest.task for split in splits))
     for task in ANSWERS:

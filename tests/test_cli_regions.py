@@ -286,3 +286,11 @@ def test_a_page_of_words(run: Run, home: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert f"{split.labels[0]}x" in (tmp_path / "page" / "data.js").read_text()
+
+
+def test_options_of_another_kind_are_refused(run: Run, files: tuple[str, str]) -> None:
+    outcome = run("score", *files, "--protocol", "ic15-iou", "--recognizer", "rapidocr")
+    assert outcome.code == 2
+    assert "--recognizer is for images, and these are scored as regions" in outcome.err
+    outcome = run("score", files[0], "cute80/test", "--lexicon", "strong")
+    assert "--lexicon is for regions, and these are scored as words" in outcome.err

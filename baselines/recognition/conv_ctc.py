@@ -15,7 +15,7 @@ dark and pale ones look alike and the convention of the input's range does not m
 *Expected:* recipe ``full`` (1.8 M parameters, 1.92 million images, 3.7 hours of one processor core) on the
 720,000 rendered words of ``benchmarks/conv_ctc/draw.py``, no photographed crop among them: SVT 462 of 647,
 ICDAR 2015 test (2077) 1128, CUTE80 170 of 288, IIIT5K train 1744 of 2000, under strbench-36. IIIT5K train
-was looked at while the words and the network were designed; the other three were read once. These weights,
+was looked at while the words and the network were designed, the others after training alone. These weights,
 in half precision, come with strbench and are what ``strbench eval`` reads with before anything is trained.
 """
 

@@ -126,6 +126,27 @@ def score(
 
     if signature is None:
         protocol = chosen_protocol(protocol, data)
+    kind = "regions" if protocol in REGION_PROTOCOLS else "words"
+    kind = "images" if protocol in IMAGE_PROTOCOLS else kind
+    of_regions: dict[str, object] = {
+        "--format": format,
+        "--truth-format": truth_format,
+        "--lexicon": lexicon,
+        "--against": against,
+        "--per-image": per_image,
+    }
+    given: dict[str, dict[str, object]] = {
+        "regions": of_regions,
+        "images": {"--recognizer": recognizer},
+        "words": {"--by": by},
+    }
+    for other, options in given.items():
+        wrong = [option for option, value in options.items() if value and other != kind]
+        if wrong:
+            raise StrbenchError(
+                f"{wrong[0]} is for {other}, and these are scored as {kind}, protocol {protocol}.",
+                hint="Leave it out, or name another --protocol.",
+            )
     if protocol in REGION_PROTOCOLS:
         score_regions(
             predictions,

@@ -105,8 +105,9 @@ def markdown(report: Report, *, intervals: bool = False) -> str:
         parts.append(f"### {escape_markdown(_caption(table))}\n")
         parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n")
         parts.extend(f"{escape_markdown(note)}\n" for note in table.notes)
-        parts.append("Signatures:\n")
-        parts.append("\n".join(f"- `{text}`" for text in table.signatures) + "\n")
+        if table.signatures:
+            parts.append("Signatures:\n")
+            parts.append("\n".join(f"- `{text}`" for text in table.signatures) + "\n")
     if sentence := report.left_out():
         parts.append(escape_markdown(sentence) + "\n")
     return "\n".join(parts)
