@@ -55,7 +55,10 @@ def report(
     metric: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="word_accuracy or one_minus_ned.", rich_help_panel=COMMON
+            metavar="NAME",
+            help="word_accuracy, one_minus_ned, hmean, psnr, ssim, ...; where a task has none of it, "
+            "its own main one.",
+            rich_help_panel=COMMON,
         ),
     ] = "word_accuracy",
     reported: Annotated[
