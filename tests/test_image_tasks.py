@@ -318,6 +318,8 @@ def test_the_bundled_ones_run_and_can_be_looked_at(
     outcome = run("eval", "-m", "bicubic", "-m", "bicubic:half-pixel", "--data", "mine_sr/test")
     assert outcome.code == 0, outcome.err
     assert "| bicubic:half-pixel | mine_sr/test | 5 | " in outcome.out
+    first = run("eval", "-m", "bicubic", "--data", "mine_sr/test", "--limit", "2")
+    assert "first 2 samples only: enters no table" in first.out
     table = run("report", "--markdown").out
     assert "PSNR (dB), protocol textzoom" in table
     assert "SSIM, protocol textzoom" in run("report", "--metric", "ssim", "--markdown").out

@@ -97,3 +97,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def only_first(limit: int | None) -> str:
+    """What a title of scores says of a run that was limited; "" of a whole one."""
+    return f", first {limit} samples only: enters no table" if limit is not None else ""

@@ -11,7 +11,7 @@ import typer
 
 from strbench import registry
 from strbench.cli.breakdown import By, breakdown, print_breakdown
-from strbench.cli.console import Progress, print_json, print_table, say
+from strbench.cli.console import Progress, only_first, print_json, print_table, say
 from strbench.cli.help import COMMON, DATA, OUTPUT
 from strbench.cli.images import show_images
 from strbench.cli.options import (
@@ -340,8 +340,7 @@ def show_records(
                     " / ".join(entry.ladder): " / ".join(map(str, entry.ladder.values())),
                 }
             )
-    limited = finished[0].limit
-    first = f", first {limited} samples only: enters no table" if limited is not None else ""
+    first = only_first(finished[0].limit)
     print_table(table, title=f"scores, protocol {finished[0].protocol}{first}")
     if by:
         print_breakdown(rows, by)

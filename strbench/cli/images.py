@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from strbench.cli.console import print_json, print_table, say
+from strbench.cli.console import only_first, print_json, print_table, say
 
 if TYPE_CHECKING:
     from strbench.records import Record
@@ -43,7 +43,7 @@ def show_images(finished: Sequence[Record], *, as_json: bool) -> None:
                     text += f" {figure.part:g}/{figure.whole:g}"
                 row[shown.title] = text
             rows.append(row)
-        print_table(rows, title=f"scores, protocol {protocol}")
+        print_table(rows, title=f"scores, protocol {protocol}{only_first(finished[0].limit)}")
     for signature in dict.fromkeys(score.signature for _, score in pairs):
         print(signature)
     for record in finished:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strbench.cli.console import print_json, print_table, say
+from strbench.cli.console import only_first, print_json, print_table, say
 from strbench.cli.splits import Consent
 from strbench.errors import StrbenchError
 
@@ -124,7 +124,7 @@ def show_regions(finished: Sequence[Record], *, as_json: bool) -> None:
             for record, score in pairs
             if score.protocol == protocol
         ]
-        print_table(rows, title=f"scores, protocol {protocol}")
+        print_table(rows, title=f"scores, protocol {protocol}{only_first(finished[0].limit)}")
     for record, score in pairs:
         if len(pairs) > 1:
             print(f"{record.name} on {score.split}")
