@@ -13,6 +13,7 @@ from strbench.store import prepared_splits
 from strbench.types import Task
 
 _RENDERED: dict[Task, str] = {
+    "detection": "rendered_pages/train",
     "super-resolution": "rendered_pairs/train",
     "segmentation": "rendered_masks/train",
 }

@@ -6,7 +6,7 @@ into a batch. Which samples, in which order, is the stream's affair.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -17,9 +17,10 @@ from torch import Tensor
 
 from strbench.loading import Pixels, decode, stretch
 from strbench.masks import decode_mask
-from strbench.methods import Batch, PairBatch, WordBatch
+from strbench.methods import Batch, Method, PageBatch, PairBatch, WordBatch
+from strbench.placing import Place, Scene, placed_image, placed_regions
 from strbench.store import Split
-from strbench.types import Task
+from strbench.types import Region
 from strbench.word_file import WordFile
 
 
@@ -28,6 +29,7 @@ class Item(NamedTuple):
 
     arrays: tuple[Pixels, ...]
     aspect: float = 1.0  # width / height of the image as stored
+    regions: tuple[Region, ...] = ()  # of a photograph
 
 
 class Feed(Protocol):
@@ -133,10 +135,52 @@ class MaskFeed:
         return _paired(items, seeds)
 
 
-def feed_of(task: Task, config: Any, *, with_images: bool = True) -> Feed:
-    """The feed of a task's models at the size that their configuration says."""
-    if task == "super-resolution":
+@dataclass(frozen=True, kw_only=True)
+class PageFeed:
+    """Detection: a window of a photograph, and what ``targets`` makes of the text in it.
+
+    Both are drawn where batches are prepared, so that a training step waits for neither.
+    """
+
+    height: int
+    width: int
+    place: Place
+    # The arrays that the loss wants of a scene, of one shape each; dtypes are kept.
+    targets: Callable[[Scene], dict[str, np.ndarray]]
+
+    @property
+    def nbytes(self) -> int:
+        """Of a photograph of 1280 x 720 pixels: what theirs need is known only when they are read."""
+        return 3 * 1280 * 720
+
+    def load(self, split: Split, index: int) -> Item:
+        pixels = decode(split.image(index))
+        return Item((pixels,), pixels.shape[1] / pixels.shape[0], split.regions(index))
+
+    def batch(self, items: Sequence[Item], labels: list[str | None], seeds: Tensor) -> PageBatch:
+        shown = [self._shown(item, seed) for item, seed in zip(items, seeds.tolist(), strict=True)]
+        targets = {
+            name: torch.from_numpy(np.stack([maps[name] for _, maps in shown]))
+            for name in shown[0][1]
+        }
+        return PageBatch(_stacked([window for window, _ in shown]), targets, seeds)
+
+    def _shown(self, item: Item, seed: int) -> tuple[Pixels, dict[str, np.ndarray]]:
+        (pixels,), size = item.arrays, (self.height, self.width)
+        rng = np.random.default_rng(seed)
+        high, wide = pixels.shape[:2]
+        placement = self.place(rng, high, wide, item.regions)
+        regions = placed_regions(item.regions, placement, *size)
+        scene = Scene(regions, self.height, self.width, seed)
+        return placed_image(pixels, placement, *size), self.targets(scene)
+
+
+def feed_of(method: Method, config: Any) -> Feed:
+    """A method's own feed, or that of its task, at the size that its configuration says."""
+    if method.feed is not None:
+        return method.feed(config)
+    if method.task == "super-resolution":
         return PairFeed(height=config.height, width=config.width, shrink=config.shrink)
-    if task == "segmentation":
+    if method.task == "segmentation":
         return MaskFeed(height=config.height, width=config.width)
-    return WordFeed(height=config.height, width=config.width, with_images=with_images)
+    return WordFeed(height=config.height, width=config.width, with_images=method.needs_images)

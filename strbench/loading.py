@@ -8,8 +8,11 @@ field's; OpenCV's cubic differs from it by up to 96 grey levels on word crops an
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +88,72 @@ def stretch(pixels: Pixels, height: int, width: int) -> Pixels:
         return pixels
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
     return np.array(image)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizing:
+    """How a photograph of any size becomes a network's input, Pillow bilinear.
+
+    ``rule`` says which sides get ``height`` and ``width``: "stretch" both; the others keep the ratio and
+    scale one side to ``height``: "height" itself, the "short" or the "long" one, or "native" none, up to
+    ``limit`` for the longer one. Sides are then rounded to a multiple.
+    """
+
+    rule: Literal["stretch", "height", "short", "long", "native"] = "native"
+    height: int = 0
+    width: int = 0
+    limit: int = 0  # pixels of the longer side; 0: any
+    multiple: int = 32
+    rounding: Literal["up", "down", "nearest"] = "up"
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the input that a photograph of that size becomes.
+
+        >>> Sizing(rule="short", height=736).size(720, 1280)
+        (736, 1312)
+        """
+        if self.rule == "stretch":
+            return self.height, self.width
+        side = {
+            "height": height,
+            "short": min(height, width),
+            "long": max(height, width),
+            "native": 0,
+        }[self.rule]
+        scale = self.height / side if side else 1.0
+        if self.limit:
+            scale = min(scale, self.limit / max(height, width))
+        return self._rounded(height * scale), self._rounded(width * scale)
+
+    def _rounded(self, side: float) -> int:
+        count = round(side, 6) / self.multiple
+        rounded = {"up": math.ceil(count), "down": math.floor(count), "nearest": round(count)}
+        return max(1, rounded[self.rounding]) * self.multiple
+
+    def resize(self, pixels: Pixels) -> Pixels:
+        """The photograph (H, W, 3) as the input that it becomes."""
+        height, width = self.size(*pixels.shape[:2])
+        if pixels.shape[:2] == (height, width):
+            return pixels
+        image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+        return np.array(image)
+
+    def __str__(self) -> str:
+        """In words, for cards: ``1280 x 736``, ``short side 736``.
+
+        >>> str(Sizing(rule="long", height=1280, limit=4000))
+        'long side 1280, up to 4000'
+        """
+        if self.rule == "stretch":
+            return f"{self.width} x {self.height}"
+        named = {
+            "height": "height",
+            "short": "short side",
+            "long": "long side",
+            "native": "as it is",
+        }
+        text = named[self.rule] + (f" {self.height}" if self.height else "")
+        return text + (f", up to {self.limit}" if self.limit else "")
 
 
 def prepare(data: bytes, card: Card) -> Pixels:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from strbench.errors import StrbenchError
-from strbench.types import Card, Task
+from strbench.loading import Sizing
+from strbench.types import Card, Detection, Task
+
+if TYPE_CHECKING:
+    from strbench.feeds import Feed
 
 
 class WordBatch(NamedTuple):
@@ -61,18 +65,50 @@ class PairBatch(NamedTuple):
         return PairBatch(*(tensor.pin_memory() for tensor in self))
 
 
-Batch = WordBatch | PairBatch
+class PageBatch(NamedTuple):
+    """A batch of photographs, a window of each, on the training device."""
+
+    images: Tensor  # (B, 3, H, W) uint8, RGB; black where a window reaches beyond its photograph
+    targets: dict[str, Tensor]  # (B, ...) each: what the method's feed made of the regions
+    seeds: Tensor  # (B,) int64, one seed an image: same seed, same view
+
+    def part(self, rows: slice, device: torch.device) -> PageBatch:
+        """Some rows of it, on a device."""
+        return PageBatch(
+            self.images[rows].to(device, non_blocking=True),
+            {k: v[rows].to(device, non_blocking=True) for k, v in self.targets.items()},
+            self.seeds[rows].to(device, non_blocking=True),
+        )
+
+    def pinned(self) -> PageBatch:
+        """The same in page-locked memory."""
+        targets = {name: tensor.pin_memory() for name, tensor in self.targets.items()}
+        return PageBatch(self.images.pin_memory(), targets, self.seeds.pin_memory())
+
+
+Batch = WordBatch | PairBatch | PageBatch
 
 _AT_LEAST_ONE = ("height", "width", "batch_size", "accumulate", "div", "final_div")
 _NOT_NEGATIVE = (
     "unlabelled_batch_size", "epochs", "steps", "lr", "lr_batch", "min_lr", "warmup_steps",
-    "warmup_epochs", "weight_decay", "eps", "clip_norm",
+    "warmup_epochs", "weight_decay", "eps", "clip_norm", "power",
 )  # fmt: skip
 _SHARES = ("layer_decay", "ema", "momentum", "rho", "rise", "decay")
 
+Optimiser = Literal["adamw", "adam", "adadelta", "sgd"]
+Schedule = Literal["cosine", "poly", "onecycle", "steps", "constant"]
 View = Callable[[Any], dict[str, Tensor]]  # of the batch that belongs to the method's task
 Reader = Callable[[Tensor], list[tuple[str, float]]]
 Restorer = Callable[[Tensor], Tensor]
+
+
+class Finder(NamedTuple):
+    """A trained detector or spotter, as it is asked."""
+
+    sizing: Sizing  # how a photograph becomes its input
+    # From float images (B, 3, H, W), RGB in [0, 1], to the detections of each in pixels of these.
+    find: Callable[[Tensor], list[list[Detection]]]
+    settings: str  # its size and thresholds in words, for the record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +122,12 @@ class LoopConfig:
     accumulate: int = 1  # the batch is split in this many forward passes
     epochs: float = 0.0  # passes over the training data; 0: `steps` counts
     steps: int = 0
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adamw"
+    optimiser: Optimiser = "adamw"
     lr: float = 1.5e-4
     lr_batch: int = 256  # the learning rate is lr * batch_size / lr_batch; 0: lr as it is
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "cosine"
-    min_lr: float = 1e-5  # where the cosine ends
+    schedule: Schedule = "cosine"
+    min_lr: float = 1e-5  # where cosine and poly end
+    power: float = 0.9  # of poly; 1 is a straight line
     warmup_steps: int = 0
     warmup_epochs: float = 0.0
     rise: float = 0.3  # onecycle: the share of the run on the way up
@@ -151,8 +188,8 @@ class Method:
     optimised, the rest is logged). The module may also have ``before_step(progress: float)``, called
     once an optimiser step with the finished fraction of training (momentum updates), and, for layer
     decay, ``depth: int`` and ``layer_of(parameter_name) -> int`` (0 the stem, ``depth + 1`` the head).
-    ``views(config)`` returns the function from a WordBatch (a PairBatch where ``task`` is one of images) to
-    that loss's batch.
+    ``views(config)`` returns the function from a WordBatch (a PairBatch where ``task`` is one of images, a
+    PageBatch where it is detection) to that loss's batch.
 
     ``export(module)`` gives the tensors that are kept, under the names which the recognizers that
     start from them use in their own ``state_dict``; ``inherit`` needs no other rule.
@@ -172,6 +209,9 @@ class Method:
     # Of super-resolution, a function from float images (B, 3, h, w), RGB in [0, 1], to (B, 3, H, W) in
     # the same unit, not clamped; of segmentation to the probability of text (B, 1, h, w).
     restorer: Callable[[nn.Module, Any], Restorer] | None = None
+    # Of detection: what it trains on, from photographs with their regions, and how it is asked.
+    feed: Callable[[Any], Feed] | None = None
+    finder: Callable[[nn.Module, Any], Finder] | None = None
     # Prefixes of the tensors that may stay as drawn when another run's weights are taken over; None:
     # it does not start from other weights.
     fresh: tuple[str, ...] | None = None
@@ -183,7 +223,7 @@ class Method:
     @property
     def answers(self) -> bool:
         """Whether its result is a whole model of its task, and no pretraining alone."""
-        return self.reader is not None or self.restorer is not None
+        return any(f is not None for f in (self.reader, self.restorer, self.finder))
 
 
 def inherit(

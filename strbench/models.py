@@ -1,7 +1,8 @@
 """A name on the command line -> a model that is ready to read words, or to find text.
 
 Three kinds of names: an outside engine (``rapidocr``, ``tesseract``, ``onnx:card.json``), a trained
-run (its name under ``<home>/runs``, or its folder), and any callable ``package.module:build`` that
+run (its name under ``<home>/runs``, or its folder; a detector's may end in the name of test settings,
+``db-r18.small:totaltext``), and any callable ``package.module:build`` that
 returns an object with ``read`` or ``detect``.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from inspect import signature
@@ -22,12 +23,10 @@ from strbench.errors import DATA, StrbenchError, unknown_name
 from strbench.files import file_sha256, write_atomically
 from strbench.home import home
 from strbench.settings import rebuild
-from strbench.types import Card, Reading, Task
+from strbench.types import Card, Task
 
 if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from strbench.answers import Answers
     from strbench.methods import Method
@@ -194,67 +193,6 @@ def readers() -> list[str]:
     return finished_runs(lambda info: info.reads)
 
 
-class TrainedRecognizer:
-    """A fine-tuned network behind ``read``: greedy decoding on one device."""
-
-    def __init__(
-        self, method: Method, module: nn.Module, config: Any, card: Card, device: torch.device
-    ) -> None:
-        from strbench.devices import autocast_type
-
-        assert method.reader is not None
-        self.card = card
-        self.device = device
-        self.batch_size = 512 if device.type == "cuda" else 64
-        self.dtype = autocast_type(config.precision, device)
-        self._module = module.to(device).eval()
-        self._reader = method.reader(module, config)
-
-    def read(self, images: Sequence[np.ndarray]) -> list[Reading]:
-        """One reading an image; images are uint8 (H, W, 3) at the card's size."""
-        import numpy as np
-        import torch
-
-        batch = torch.from_numpy(np.stack(images)).to(self.device)  # (B, H, W, 3)
-        pixels = batch.permute(0, 3, 1, 2).float().div_(255)
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None),
-        ):
-            return [Reading(text, confidence) for text, confidence in self._reader(pixels)]
-
-
-class TrainedRestorer:
-    """A trained network behind ``restore`` or ``segment``, on one device."""
-
-    def __init__(
-        self, method: Method, module: nn.Module, config: Any, card: Card, device: torch.device
-    ) -> None:
-        assert method.restorer is not None
-        self.card = card
-        self.device = device
-        self.batch_size = 512 if device.type == "cuda" else 64
-        self._restorer = method.restorer(module.to(device).eval(), config)
-
-    def restore(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One float32 array (H, W, 3) an image; images are uint8 (h, w, 3) at the card's size."""
-        return [image.transpose(1, 2, 0) for image in self._made(images)]
-
-    def segment(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The probability of text, float32 (h, w), of each image; uint8 (h, w, 3) at the card's size."""
-        return [image[0].clip(0, 1) for image in self._made(images)]
-
-    def _made(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """(B, C, H, W); in float32, since a rounding is part of the figure."""
-        import numpy as np
-        import torch
-
-        batch = torch.from_numpy(np.stack(images)).to(self.device)  # (B, h, w, 3)
-        with torch.inference_mode():
-            made = self._restorer(batch.permute(0, 3, 1, 2).float().div_(255))
-        return np.asarray(made.float().cpu().numpy())
-
-
 # Task -> table of the registry with the outside engines for it.
 ENGINES: dict[Task, registry.Kind] = {
     "recognition": "engines",
@@ -278,7 +216,9 @@ def resolve(name: str, *, task: Task = "recognition", device: str = "auto") -> L
         build = registry.load(ENGINES[task], engine)
         model = build(argument) if argument or needs_argument(engine, task) else build()
         return Loaded(name, model, model.card, identity=model.card.notes)
-    if ":" in name and not Path(name).exists():
+    if argument and not Path(name).exists():
+        if _is_run(engine):
+            return _load_trained(engine, device, task, test=argument)
         return _load_callable(name, ANSWERS[task])
     return _load_trained(name, device, task)
 
@@ -314,9 +254,23 @@ def _load_callable(name: str, answers: Answers) -> Loaded:
     return Loaded(name, model, card_of(model, name), identity=identity)
 
 
-def _load_trained(name: str, device: str, task: Task) -> Loaded:
+def _is_run(name: str) -> bool:
+    try:
+        run_directory(name)
+    except StrbenchError:
+        return False
+    return True
+
+
+def _load_trained(name: str, device: str, task: Task, *, test: str = "") -> Loaded:
+    """A trained run behind its task's Protocol.
+
+    Args:
+        test: of a detector, the row of its table of test settings, for another one than its run's.
+    """
     from strbench.answers import ANSWERS
     from strbench.devices import pick_device
+    from strbench.trained import TRAINED
 
     try:
         directory = run_directory(name)
@@ -338,6 +292,12 @@ def _load_trained(name: str, device: str, task: Task) -> Loaded:
             hint=f"strbench finetune --from {info.name}",
         )
     config = rebuild(type(next(iter(method.recipes.values()))), info.config)
+    if test:
+        if not hasattr(config, "test"):
+            raise StrbenchError(
+                f"{info.name} has no test settings to choose from.", hint=f"--model {info.name}"
+            )
+        config = replace(config, test=test)
     module = method.build(config)
     try:
         module.load_state_dict(tensors)
@@ -349,15 +309,15 @@ def _load_trained(name: str, device: str, task: Task) -> Loaded:
         ) from error
     card = replace(
         method.card,
-        name=info.name,
+        name=f"{info.name}:{test}" if test else info.name,
         trained_on=info.trained_on,
         charset=getattr(config, "charset", method.card.charset),
-        height=config.height // getattr(config, "shrink", 1),
-        width=config.width // getattr(config, "shrink", 1),
     )
-    kind = TrainedRecognizer if task == "recognition" else TrainedRestorer
-    model = kind(method, module, config, card, pick_device(device))
-    return Loaded(info.name, model, card, weights, (info.record, *info.parents))
+    if card.resize != "native":
+        shrink = getattr(config, "shrink", 1)
+        card = replace(card, height=config.height // shrink, width=config.width // shrink)
+    model = TRAINED[task](method, module, config, card, pick_device(device))
+    return Loaded(card.name, model, model.card, weights, (info.record, *info.parents))
 
 
 def at_hand(task: Task = "recognition") -> list[str]:

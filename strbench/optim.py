@@ -13,14 +13,14 @@ from strbench.errors import unknown_name
 from strbench.methods import LoopConfig
 
 OPTIMISERS = ("adamw", "adam", "adadelta", "sgd")
-SCHEDULES = ("cosine", "onecycle", "steps", "constant")
+SCHEDULES = ("cosine", "poly", "onecycle", "steps", "constant")
 
 
 def learning_rate(config: LoopConfig, step: int, total: int, *, peak: float, warmup: int) -> float:
     """The rate of one optimiser step.
 
     Every schedule but "onecycle" rises linearly from 0 over ``warmup`` steps. Then "cosine" falls to
-    ``min_lr``; "steps" is multiplied by ``decay`` at each milestone; "constant" stays. "onecycle"
+    ``min_lr``, and so does "poly", as the rest of the run to the power ``power``; "steps" is multiplied by ``decay`` at each milestone; "constant" stays. "onecycle"
     rises by a half cosine from peak / ``div`` over the share ``rise`` of the run, and falls by another
     one to peak / ``div`` / ``final_div``.
 
@@ -46,10 +46,13 @@ def learning_rate(config: LoopConfig, step: int, total: int, *, peak: float, war
         return peak * config.decay ** sum(step >= share * total for share in config.milestones)
     if config.schedule == "constant":
         return peak
+    progress = min(1.0, (step - warmup) / max(1, total - warmup))
+    if config.schedule == "poly":
+        left: float = (1 - progress) ** config.power
+        return config.min_lr + (peak - config.min_lr) * left
     if config.schedule != "cosine":
         raise unknown_name("schedule", config.schedule, SCHEDULES)
-    progress = (step - warmup) / max(1, total - warmup)
-    return _half_cosine(peak, config.min_lr, min(1.0, progress))
+    return _half_cosine(peak, config.min_lr, progress)
 
 
 def _half_cosine(start: float, end: float, progress: float) -> float:

@@ -41,7 +41,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "semimtr-vision": "strbench.baselines.semisup.semimtr:SEMIMTR_VISION",
         "semimtr": "strbench.baselines.semisup.semimtr:SEMIMTR",
     },
-    "models": {  # fine-tuned recognizers, restorers and segmenters
+    "models": {  # fine-tuned recognizers, restorers, segmenters and detectors
         "vit-ctc": "strbench.baselines.recognition.vit_ctc:VIT_CTC",
         "vit-attention": "strbench.baselines.recognition.vit_attention:VIT_ATTENTION",
         "vit-transformer": "strbench.baselines.recognition.vit_transformer:VIT_TRANSFORMER",
@@ -58,6 +58,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "tbsrn": "strbench.baselines.superres.tbsrn:TBSRN",
         "vit-restorer": "strbench.baselines.superres.vit_restorer:VIT_RESTORER",
         "vit-segmenter": "strbench.baselines.segmentation.vit_segmenter:VIT_SEGMENTER",
+        "db": "strbench.baselines.detection.db:DB",
+        "dbpp": "strbench.baselines.detection.db:DB_PLUS",
     },
     "engines": {  # outside recognizers: a callable that returns a Recognizer
         "rapidocr": "strbench.baselines.adapters.rapidocr:build",

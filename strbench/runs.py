@@ -192,7 +192,7 @@ def _stream(plan: Plan, rank: int, world: int) -> Stream:
     config: LoopConfig = plan.config
     return Stream(
         plan.portions,
-        feed=feed_of(plan.method.task, config, with_images=plan.method.needs_images),
+        feed=feed_of(plan.method, config),
         batch_size=config.batch_size,
         seed=plan.seed,
         rank=rank,

@@ -20,8 +20,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from strbench import registry, rendered
 from strbench.baselines.parts.quantiser import ProductQuantiser
+from strbench.feeds import Item
 from strbench.masks import EFFECT, IGNORED, TEXT
-from strbench.methods import Batch, Method, PairBatch, WordBatch
+from strbench.methods import Batch, Method, PageBatch, PairBatch, WordBatch
 from strbench.store import split_directory
 from strbench.text import CHARSETS
 from strbench.train import Objective
@@ -62,8 +63,26 @@ def stretched(drawn: list[rendered.Drawn], *, height: int, width: int) -> Tensor
 
 
 def batch_for(config: Any, method: Method) -> Batch:
-    """What a method of this task is trained on, made of words drawn by strbench."""
-    return words_for(config, method) if method.task == "recognition" else pairs_for(config, method)
+    """What a method of this task is trained on, drawn by strbench."""
+    if method.task == "recognition":
+        return words_for(config, method)
+    return pages_for(config, method) if method.task == "detection" else pairs_for(config, method)
+
+
+@cache
+def drawn_pages() -> tuple[rendered.Page, ...]:
+    drawn = [rendered.draw("rendered_pages/train", index) for index in range(8)]
+    return tuple(one for one in drawn if isinstance(one, rendered.Page))
+
+
+def pages_for(config: Any, method: Method) -> PageBatch:
+    """Windows of drawn pages, as the method's own feed makes them."""
+    assert method.feed is not None
+    items = [Item((page.image,), 1.0, page.regions) for page in drawn_pages()]
+    feed = method.feed(config)
+    batch = feed.batch(items, [None] * len(items), torch.arange(len(items)))
+    assert isinstance(batch, PageBatch)
+    return batch
 
 
 def pairs_for(config: Any, method: Method) -> PairBatch:
@@ -269,6 +288,8 @@ def test_pretrain_finetune_eval_of_every_method_and_recognizer(run: Run, home: P
     made: dict[str, str] = {}
     read: set[str] = set()
     for name in registry.names("methods"):
+        if entry("methods", name).task != "recognition":
+            continue
         if name not in made:
             made[name] = trained(run, "methods", name, made)
         method = entry("methods", name)
@@ -291,6 +312,32 @@ def test_pretrain_finetune_eval_of_every_method_and_recognizer(run: Run, home: P
         assert (home / "predictions" / name).is_dir(), name
 
 
+def detectors() -> list[str]:
+    return [n for n in registry.names("models") if entry("models", n).task == "detection"]
+
+
+def test_pretrain_finetune_eval_of_every_detector(run: Run, home: Path) -> None:
+    for split, n in (("rendered_pages/train", 12), ("rendered_pages/test", 2)):
+        rendered.prepare(split, home / "data", n=n)
+    made: dict[str, str] = {}
+    models = [trained(run, "models", name, made) for name in detectors()]
+    for name in registry.names("methods"):
+        if entry("methods", name).task != "detection":
+            continue
+        made[name] = trained(run, "methods", name, made)
+        models += [
+            trained(run, "models", fed, made, made[name]) for fed in entry("methods", name).feeds
+        ]
+    assert len(set(models)) == len(models) >= len(detectors())
+    chosen = [word for name in models for word in ("--model", name)]
+    outcome = run("eval", *chosen, "--data", "rendered_pages/test", "--json")
+    assert outcome.code == 0, outcome.err
+    for record in json.loads(outcome.out):
+        (score,) = record["scores"]
+        assert set(score["figures"]) == {"precision", "recall", "hmean"}
+        assert score["n"] == 2
+
+
 def test_pretrain_finetune_eval_of_everything_that_makes_images(run: Run, home: Path) -> None:
     tests = {"super-resolution": "rendered_pairs_easy/test", "segmentation": "rendered_masks/test"}
     for split in ("rendered_demo/train", "rendered_pairs/train", "rendered_masks/train"):
@@ -303,6 +350,8 @@ def test_pretrain_finetune_eval_of_everything_that_makes_images(run: Run, home: 
         if entry("models", name).task in tests:
             models[entry("models", name).task].append(trained(run, "models", name, made))
     for name in registry.names("methods"):
+        if entry("methods", name).task == "detection":
+            continue
         for fed in entry("methods", name).feeds:
             task = entry("models", fed).task if fed in registry.names("models") else ""
             if task in tests:

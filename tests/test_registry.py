@@ -18,7 +18,12 @@ from strbench.registry import BUILT_IN, Kind
 from strbench.report.committed import committed_folder
 from strbench.settings import override
 
-MAKES = {"recognition": "recognizer", "super-resolution": "restorer", "segmentation": "segmenter"}
+MAKES = {
+    "recognition": "recognizer",
+    "detection": "detector",
+    "super-resolution": "restorer",
+    "segmentation": "segmenter",
+}
 TRAINABLE: list[tuple[Kind, str]] = [
     *(("methods", name) for name in BUILT_IN["methods"]),
     *(("models", name) for name in BUILT_IN["models"]),
@@ -42,11 +47,14 @@ def test_cards_are_complete(kind: Kind, name: str) -> None:
         assert getattr(card, field), field
     assert card.paper or card.code
     assert card.parameters
-    assert bool(card.height and card.width) == method.needs_images
+    if method.task != "detection":  # photographs of any size
+        assert bool(card.height and card.width) == method.needs_images
     assert tuple(method.recipes) == card.recipes
     if kind == "models":
         assert (method.reader is not None) == (method.task == "recognition")
-        assert (method.restorer is not None) == (method.task != "recognition")
+        assert (method.finder is not None) == (method.task == "detection")
+        is_of_images = method.task in ("super-resolution", "segmentation")
+        assert (method.restorer is not None) == is_of_images
     assert method.needs_labels or method.reader is None
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from strbench.errors import unknown_name
-from strbench.methods import LoopConfig
+from strbench.methods import LoopConfig, Optimiser, Schedule
 
 from . import fourstage
 
@@ -36,9 +36,9 @@ class Config(LoopConfig):
     height: int = 32
     width: int = 100
     steps: int = 200_000
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "sgd"
+    optimiser: Optimiser = "sgd"
     momentum: float = 0.9
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "steps"
+    schedule: Schedule = "steps"
     lr_batch: int = 0
     clip_norm: float = 5.0
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from strbench.errors import StrbenchError, unknown_name
-from strbench.methods import Method, PairBatch, PairConfig, Restorer, View
+from strbench.methods import Method, Optimiser, PairBatch, PairConfig, Restorer, Schedule, View
 from strbench.types import Card
 
 from .batchnorm import BatchNorm2d
@@ -61,10 +61,10 @@ class TextZoomTraining(PairConfig):
     size: str = "full"
     batch_size: int = 512  # over 4 GPUs; the command in the release's readme has 1024
     epochs: float = 500.0
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adam"
+    optimiser: Optimiser = "adam"
     lr: float = 1e-3
     lr_batch: int = 0
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "constant"
+    schedule: Schedule = "constant"
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.5, 0.999)
     clip_norm: float = 0.25

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from strbench.methods import WordBatch
+from strbench.methods import Optimiser, Schedule, WordBatch
 
 from .ranks import sum_over_ranks, world_size
 from .trba_recognizer import AUGMENTATIONS, Config
@@ -51,9 +51,9 @@ class FewerLabels(Config):
     batch_size: int = 128
     unlabelled_batch_size: int = 128
     steps: int = 200_000
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adam"
+    optimiser: Optimiser = "adam"
     lr: float = 5e-4
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "onecycle"
+    schedule: Schedule = "onecycle"
     div: float = 20.0
     final_div: float = 1000.0
     clip_norm: float = 5.0

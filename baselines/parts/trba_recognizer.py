@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from strbench.errors import unknown_name
-from strbench.methods import LoopConfig, Reader, View, WordBatch
+from strbench.methods import LoopConfig, Optimiser, Reader, Schedule, View, WordBatch
 from strbench.text import Charset, charset
 
 from . import fourstage
@@ -61,10 +61,10 @@ class Config(LoopConfig):
     width: int = 100
     batch_size: int = 192
     steps: int = 300_000
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adadelta"
+    optimiser: Optimiser = "adadelta"
     lr: float = 1.0
     lr_batch: int = 0
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "constant"
+    schedule: Schedule = "constant"
     weight_decay: float = 0.0
     clip_norm: float = 5.0
 

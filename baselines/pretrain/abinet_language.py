@@ -20,14 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from strbench import draws
-from strbench.methods import LoopConfig, Method, View, WordBatch
+from strbench.methods import LoopConfig, Method, Optimiser, Schedule, View, WordBatch
 from strbench.text import Charset, charset
 from strbench.types import Card
 
@@ -54,10 +54,10 @@ class Config(LoopConfig):
     mutate: bool = False  # misspell what the model sees; off in the release
     batch_size: int = 4096
     epochs: float = 80.0
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adam"
+    optimiser: Optimiser = "adam"
     lr: float = 1e-4
     lr_batch: int = 0
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "steps"
+    schedule: Schedule = "steps"
     milestones: tuple[float, ...] = (70 / 80,)
     weight_decay: float = 0.0
     clip_norm: float = 20.0

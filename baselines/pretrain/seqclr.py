@@ -45,7 +45,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from strbench.errors import StrbenchError, unknown_name
-from strbench.methods import LoopConfig, Method, View, WordBatch
+from strbench.methods import LoopConfig, Method, Optimiser, Schedule, View, WordBatch
 from strbench.types import Card
 
 from ..parts import fourstage, vit
@@ -79,10 +79,10 @@ class Config(LoopConfig):
     width: int = 100
     batch_size: int = 1024
     epochs: float = 50.0
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adadelta"
+    optimiser: Optimiser = "adadelta"
     lr: float = 10.0
     lr_batch: int = 0
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "steps"
+    schedule: Schedule = "steps"
     milestones: tuple[float, ...] = (0.6, 0.8)
     decay: float = 0.1
     weight_decay: float = 1e-4

@@ -32,7 +32,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from strbench.errors import unknown_name
-from strbench.methods import LoopConfig, Method, Reader, View, WordBatch
+from strbench.methods import LoopConfig, Method, Optimiser, Reader, Schedule, View, WordBatch
 from strbench.text import charset
 from strbench.types import Card
 
@@ -66,10 +66,10 @@ class VisionConfig(LoopConfig):
     augmentation: Literal["abinet-cv", "mild", "plain"] = "abinet-cv"
     batch_size: int = 384
     epochs: float = 8.0
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adam"
+    optimiser: Optimiser = "adam"
     lr: float = 1e-4
     lr_batch: int = 0
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "steps"
+    schedule: Schedule = "steps"
     milestones: tuple[float, ...] = (6 / 8,)
     weight_decay: float = 0.0
     clip_norm: float = 20.0

@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from strbench.errors import StrbenchError, unknown_name
-from strbench.methods import LoopConfig, Method, Reader, View, WordBatch
+from strbench.methods import LoopConfig, Method, Reader, Schedule, View, WordBatch
 from strbench.text import charset
 from strbench.types import Card
 
@@ -74,7 +74,7 @@ class Config(LoopConfig):
     epochs: float = 20.0
     lr: float = 1.485e-3  # 7e-4 x 384 / 256 x sqrt(2 GPUs)
     lr_batch: int = 0
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "onecycle"
+    schedule: Schedule = "onecycle"
     rise: float = 0.075
     div: float = 25.0  # torch's OneCycleLR
     final_div: float = 1e4

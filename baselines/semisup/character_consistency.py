@@ -49,7 +49,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from strbench.errors import StrbenchError, unknown_name
-from strbench.methods import Method, View, WordBatch
+from strbench.methods import Method, Optimiser, Schedule, View, WordBatch
 from strbench.types import Card
 
 from ..parts import fourstage, teachers, trba_recognizer
@@ -77,10 +77,10 @@ class Config(trba_recognizer.Config):
     batch_size: int = 384
     unlabelled_batch_size: int = 288
     steps: int = 250_000
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adamw"
+    optimiser: Optimiser = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.01
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "onecycle"
+    schedule: Schedule = "onecycle"
     div: float = 20.0
     final_div: float = 1000.0
     clip_norm: float = 5.0

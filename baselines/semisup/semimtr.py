@@ -40,7 +40,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from strbench.errors import unknown_name
-from strbench.methods import LoopConfig, Method, Reader, View, WordBatch
+from strbench.methods import LoopConfig, Method, Optimiser, Reader, Schedule, View, WordBatch
 from strbench.text import charset
 from strbench.types import Card
 
@@ -72,10 +72,10 @@ class _Shared(LoopConfig):
     size: str = "base"  # a row of parts.abinet_networks.SIZES
     charset: str = "36-abinet"
     dropout: float = 0.1
-    optimiser: Literal["adamw", "adam", "adadelta", "sgd"] = "adam"
+    optimiser: Optimiser = "adam"
     lr: float = 1e-4
     lr_batch: int = 0
-    schedule: Literal["cosine", "onecycle", "steps", "constant"] = "steps"
+    schedule: Schedule = "steps"
     weight_decay: float = 1e-4
     clip_norm: float = 20.0
 

@@ -38,7 +38,8 @@ from strbench import registry, rendered
 from strbench.devices import autocast_type, peak_memory, pick_device
 from strbench.loading import decode, stretch
 from strbench.methods import Method, WordBatch
-from strbench.models import TrainedRecognizer, load_run, run_directory
+from strbench.models import load_run, run_directory
+from strbench.trained import TrainedRecognizer
 from strbench.settings import override, rebuild
 from strbench.store import find_split
 

@@ -1,0 +1,1 @@
+"""Detectors and spotters: a file a paper."""

@@ -1,0 +1,118 @@
+"""What detectors share: settings of their training, normalised windows, the registry entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from strbench.augment import color_jitter
+from strbench.draws import random_turns, uniform
+from strbench.feeds import Feed
+from strbench.methods import Finder, LoopConfig, Method, Optimiser, PageBatch, Schedule, View
+from strbench.types import Card
+
+# Of ImageNet's images in [0, 1], RGB; torchvision's documentation.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_ORDER, _FACTORS = 0, 1  # streams of draws
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorTraining(LoopConfig):
+    """``LoopConfig`` of a detector; ``height`` and ``width`` are those of the windows it is trained on."""
+
+    size: str = "r50"  # of parts.backbones
+    test: str = "ic15"  # the row of the paper's test settings
+    height: int = 640
+    width: int = 640
+    batch_size: int = 16
+    lr_batch: int = 0
+    optimiser: Optimiser = "sgd"
+    momentum: float = 0.9
+    schedule: Schedule = "poly"
+    min_lr: float = 0.0
+    brightness: float = 0.0  # factors of the colours are drawn from 1 - this to 1 + this
+    contrast: float = 0.0
+    saturation: float = 0.0
+
+
+def normalised(
+    images: Tensor,
+    *,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
+) -> Tensor:
+    """Images (B, 3, H, W) in [0, 1] less ImageNet's mean, by its deviation."""
+    shape = (1, 3, 1, 1)
+    return (images - images.new_tensor(mean).view(shape)) / images.new_tensor(std).view(shape)
+
+
+def views(config: DetectorTraining) -> View:
+    """The function from a PageBatch to what a detector's loss takes.
+
+    "images" (B, 3, H, W), jittered in colour and normalised as ``normalised`` does, and the targets.
+    """
+    reach = (config.brightness, config.contrast, config.saturation)
+
+    def view(batch: PageBatch) -> dict[str, Tensor]:
+        images = batch.images.float() / 255
+        if any(reach):
+            columns = [
+                uniform(batch.seeds, 1 - r, 1 + r, _FACTORS + i) for i, r in enumerate(reach)
+            ]
+            factors = torch.stack([*columns, torch.zeros_like(columns[0])], dim=1)  # no hue
+            order = random_turns(batch.seeds, 4, 4, 4, _ORDER)
+            images = color_jitter(images, factors, order)
+        return {"images": normalised(images), **batch.targets}
+
+    return view
+
+
+def detector_method(
+    name: str,
+    title: str,
+    *,
+    paper: str,
+    code: str,
+    parameters: dict[str, int],
+    recipes: Mapping[str, DetectorTraining],
+    notes: str,
+    build: Callable[[Any], nn.Module],
+    feed: Callable[[Any], Feed],
+    finder: Callable[[nn.Module, Any], Finder],
+    fresh: tuple[str, ...],
+    views: Callable[[Any], View] = views,
+) -> Method:
+    """The registry entry of a detector.
+
+    Args:
+        fresh: prefixes of the tensors that a pretraining does not bring; ``backbone.`` it brings whole.
+    """
+    card = Card(
+        name=name,
+        kind="detector",
+        title=title,
+        paper=paper,
+        code=code,
+        licence="Apache-2.0",
+        status="parity-checked",
+        parameters=parameters,
+        recipes=tuple(recipes),
+        notes=notes,
+    )
+    return Method(
+        card=card,
+        recipes=recipes,
+        build=build,
+        views=views,
+        export=lambda module: dict(module.state_dict()),
+        task="detection",
+        feed=feed,
+        finder=finder,
+        fresh=fresh,
+        shape=("size",),
+    )
