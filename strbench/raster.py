@@ -203,8 +203,9 @@ def _split(points: Ints, owner: NDArray[np.integer]) -> list[Ints]:
 
 def _corners(points: Ints) -> Ints:
     """A closed walk without repeated pixels and without those between two others of a straight line."""
-    keep = (points != np.roll(points, 1, axis=0)).any(axis=1)
-    walk = points[keep] if keep.any() else points[:1]
+    walk = points[np.append(True, (np.diff(points, axis=0) != 0).any(axis=1))]
+    if len(walk) > 1 and (walk[-1] == walk[0]).all():
+        walk = walk[:-1]
     if len(walk) < 3:
         return walk
     arriving, leaving = walk - np.roll(walk, 1, axis=0), np.roll(walk, -1, axis=0) - walk

@@ -12,6 +12,10 @@ backbone, the boxes of 8 pixels that do not count. What differs:
 - Photographs are resized by Pillow (bilinear, averaged when they shrink), there by OpenCV.
 - ``micro`` and its necks are strbench's own, for a CPU.
 
+Against the official decoders (of both) and L1BalanceCELoss, same weights and inputs: maps equal to the last
+bit, the loss to 5e-7, gradients to 8e-7 of their largest. Where a probability is 1 to the last bit its loss is
+exact here, and 100 there.
+
 *Expected:* no figure of a finished run is recorded yet.
 """
 
@@ -78,8 +82,8 @@ RECIPES: Mapping[str, Config] = {
         optimiser="adamw", lr=2e-3, warmup_steps=100,
     ),
     "smoke": Config(
-        size="micro", neck=32, height=160, width=160, test="pages", batch_size=4, epochs=0, steps=60,
-        optimiser="adamw", lr=3e-3, warmup_steps=5,
+        size="micro", neck=64, height=160, width=160, test="pages", batch_size=4, epochs=0, steps=60,
+        optimiser="adamw", lr=2e-3, warmup_steps=5,
     ),
 }  # fmt: skip
 
@@ -165,6 +169,9 @@ class ScaleFusion(nn.Module):
             nn.Sigmoid(),
         )
         self.scales = nn.Sequential(nn.Conv2d(inner, 4, 1, bias=False), nn.Sigmoid())
+        for part in (*self.channels, *self.space, *self.scales):
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, fused: Tensor) -> Tensor:
         mixed = self.mix(fused)
