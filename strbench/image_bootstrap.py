@@ -6,6 +6,7 @@ it. The figures are ratios of sums, so they are computed anew from the sums of e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -108,14 +109,36 @@ def paired_difference(
     Raises:
         StrbenchError: the outcomes are of different numbers of images, or of none.
     """
-    if len(first.truths) != len(second.truths) or not len(first.truths):
-        raise StrbenchError(
-            f"A paired test needs the same images, found {len(first.truths)} and {len(second.truths)}.",
-            exit_code=DATA,
-        )
-    sums = resampled_sums(np.hstack([_counts(first), _counts(second)]), seed, n)
-    drawn = _figures(sums[:, :4])[:, 2] - _figures(sums[:, 4:])[:, 2]
+    return averaged_difference([(first, second)], seed=seed, n=n, level=level)
+
+
+def averaged_difference(
+    pairs: Sequence[tuple[Outcome, Outcome]],
+    *,
+    seed: int = 0,
+    n: int = RESAMPLES,
+    level: float = LEVEL,
+) -> Difference:
+    """``paired_difference`` on several sets, averaged by their numbers of images; sets are resampled apart.
+
+    Raises:
+        StrbenchError: as ``paired_difference`` does.
+    """
+    images = sum(len(first.truths) for first, _ in pairs)
+    value, drawn = 0.0, np.zeros(n)
+    for first, second in pairs:
+        if len(first.truths) != len(second.truths) or not len(first.truths):
+            raise StrbenchError(
+                "A paired test needs the same images, found "
+                f"{len(first.truths)} and {len(second.truths)}.",
+                exit_code=DATA,
+            )
+        share = len(first.truths) / images
+        sums = resampled_sums(np.hstack([_counts(first), _counts(second)]), seed, n)
+        drawn += share * (_figures(sums[:, :4])[:, 2] - _figures(sums[:, 4:])[:, 2])
+        value += share * (first.hmean - second.hmean)
+        seed += 1
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     below, above = np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)
     p = min(1.0, 2 * (min(below, above) + 1) / (n + 1))
-    return Difference(first.hmean - second.hmean, Interval(float(low), float(high)), float(p))
+    return Difference(value, Interval(float(low), float(high)), float(p))

@@ -216,8 +216,8 @@ def resolve(name: str, *, task: Task = "recognition", device: str = "auto") -> L
         build = registry.load(ENGINES[task], engine)
         model = build(argument) if argument or needs_argument(engine, task) else build()
         return Loaded(name, model, model.card, identity=model.card.notes)
-    if argument and not Path(name).exists():
-        if _is_run(engine):
+    if ":" in name and not Path(name).exists():
+        if argument and _is_run(engine):
             return _load_trained(engine, device, task, test=argument)
         return _load_callable(name, ANSWERS[task])
     return _load_trained(name, device, task)

@@ -203,7 +203,7 @@ def _split(points: Ints, owner: NDArray[np.integer]) -> list[Ints]:
 
 def _corners(points: Ints) -> Ints:
     """A closed walk without repeated pixels and without those between two others of a straight line."""
-    walk = points[np.append(True, (np.diff(points, axis=0) != 0).any(axis=1))]
+    walk: Ints = points[np.append(True, (np.diff(points, axis=0) != 0).any(axis=1))]
     if len(walk) > 1 and (walk[-1] == walk[0]).all():
         walk = walk[:-1]
     if len(walk) < 3:

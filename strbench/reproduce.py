@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from strbench.records import Record
 
 OnLog = Callable[[int, int, dict[str, float]], None]
+Rule = Callable[[str], str]  # of a test set, the name of its protocol
 
 
 class Cost(NamedTuple):
@@ -99,7 +100,7 @@ def weights(run: str) -> str:
     return file_sha256(directory / WEIGHTS) if is_finished else ""
 
 
-def is_done(step: Step, records: Iterable[Record], *, protocol: str) -> bool:
+def is_done(step: Step, records: Iterable[Record], *, rule: Rule) -> bool:
     """Whether a training step has a finished run of its name, entry, recipe and seed; whether an
     evaluation's scores on all its splits, as they are now and with these weights, are recorded.
     """
@@ -107,7 +108,7 @@ def is_done(step: Step, records: Iterable[Record], *, protocol: str) -> bool:
     from strbench.models import RUN, load_info
 
     if step.does == "eval":
-        return bool(step.splits) and not unscored(step, records, protocol=protocol)
+        return bool(step.splits) and not unscored(step, records, rule=rule)
     directory = home() / "runs" / step.run
     if not (directory / RUN).is_file():
         return False
@@ -115,7 +116,7 @@ def is_done(step: Step, records: Iterable[Record], *, protocol: str) -> bool:
     return (info.entry, info.recipe, info.seed) == (step.entry, step.recipe, step.seed)
 
 
-def unscored(step: Step, records: Iterable[Record], *, protocol: str) -> list[str]:
+def unscored(step: Step, records: Iterable[Record], *, rule: Rule) -> list[str]:
     """The splits of an evaluation that no record holds a score of."""
     from strbench.store import find_split, prepared_splits
 
@@ -125,7 +126,7 @@ def unscored(step: Step, records: Iterable[Record], *, protocol: str) -> list[st
         for record in records
         if counts(record, step.run, sha256)
         for score in record.scores
-        if score.protocol == protocol
+        if score.protocol == rule(score.split)
     }
     prepared = prepared_splits()
     return [
@@ -158,7 +159,7 @@ class Outcome(NamedTuple):
 def execute(
     steps: Sequence[Step],
     *,
-    protocol: str,
+    rule: Rule,
     device: str = "auto",
     replace: bool = False,
     say: Callable[[str], None] = lambda text: None,
@@ -190,7 +191,7 @@ def execute(
         else:
             try:
                 outcome = Outcome(
-                    step, _run(step, title, protocol, device, replace, say, on_log, on_batch)
+                    step, _run(step, title, rule, device, replace, say, on_log, on_batch)
                 )
             except (StrbenchError, RuntimeError, MemoryError) as error:
                 outcome = Outcome(step, "failed", _reason(error))
@@ -232,7 +233,7 @@ def _reason(error: StrbenchError | RuntimeError | MemoryError) -> str:
 def _run(
     step: Step,
     title: str,
-    protocol: str,
+    rule: Rule,
     device: str,
     replace: bool,
     say: Callable[[str], None],
@@ -246,7 +247,7 @@ def _run(
 
     folder = home() / "records"
     records = load_all(folder) if folder.is_dir() else []
-    was_done = is_done(step, records, protocol=protocol)
+    was_done = is_done(step, records, rule=rule)
     if step.does == "eval" and was_done:
         return "done"
     for text in (*step.data, *step.unlabelled, *step.splits):
@@ -292,8 +293,8 @@ def _run(
     task = registry.load(step.kind, step.entry).task
     evaluating.evaluate(
         models.resolve(step.run, task=task, device=device),
-        [find_split(split) for split in unscored(step, records, protocol=protocol)],
-        protocols=protocol,
+        [find_split(split) for split in unscored(step, records, rule=rule)],
+        protocols={split: rule(split) for split in step.splits},
         on_batch=on_batch,
     )
     return "finished"

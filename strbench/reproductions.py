@@ -72,9 +72,15 @@ class Reproduction:
     rows: tuple[Row, ...]
     scales: Mapping[str, Scale]
     average: str = ""  # what the CSV calls the printed average over all columns; "": none
-    protocol: str = "strbench-36"
+    protocol: str = "strbench-36"  # "": of each set its own
     metrics: tuple[str, ...] = ("word_accuracy",)  # a table each, see strbench.report.frame.METRICS
     note: str = ""
+
+    def rule(self, split: str) -> str:
+        """The protocol under which a test set is scored."""
+        from strbench.task_protocols import default_protocol
+
+        return self.protocol or default_protocol(split, "detection")
 
 
 @dataclass(frozen=True, kw_only=True)

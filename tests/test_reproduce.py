@@ -498,7 +498,7 @@ def test_a_bug_keeps_its_traceback(prepared: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("strbench.runs.execute", broken)
     steps = reproductions.plan("table", "tiny")
     with pytest.raises(RuntimeError, match="no such tensor"):
-        reproduce.execute(steps, protocol="strbench-36")
+        reproduce.execute(steps, rule=TABLE.rule)
 
 
 def test_exhausted_memory_fails_the_step(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -507,7 +507,7 @@ def test_exhausted_memory_fails_the_step(prepared: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("strbench.runs.execute", broken)
     steps = reproductions.plan("table", "tiny", only=["scratch"])
-    found = reproduce.execute(steps, protocol="strbench-36")
+    found = reproduce.execute(steps, rule=TABLE.rule)
     assert [outcome.state for outcome in found] == ["failed", "left out"]
     assert "memory" in found[0].reason
 
@@ -523,7 +523,7 @@ def test_an_interrupt_stops_everything(
 
     monkeypatch.setattr("strbench.runs.execute", stopped)
     with pytest.raises(StrbenchError, match="Interrupted") as caught:
-        reproduce.execute(reproductions.plan("table", "tiny"), protocol="strbench-36")
+        reproduce.execute(reproductions.plan("table", "tiny"), rule=TABLE.rule)
     assert caught.value.exit_code == PARTIAL
     assert "same command" in caught.value.hint
 
@@ -533,7 +533,7 @@ def test_torchrun_is_told_to_train_single_runs(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(StrbenchError, match="torchrun"):
-        reproduce.execute([], protocol="strbench-36")
+        reproduce.execute([], rule=TABLE.rule)
 
 
 # What is shown.

@@ -39,9 +39,9 @@ from strbench.devices import autocast_type, peak_memory, pick_device
 from strbench.loading import decode, stretch
 from strbench.methods import Method, WordBatch
 from strbench.models import load_run, run_directory
-from strbench.trained import TrainedRecognizer
 from strbench.settings import override, rebuild
 from strbench.store import find_split
+from strbench.trained import TrainedRecognizer
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16 FLOP/s, NVIDIA's data sheets
 

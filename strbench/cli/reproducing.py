@@ -15,7 +15,7 @@ from strbench.errors import PARTIAL, StrbenchError
 
 if TYPE_CHECKING:
     from strbench.report.frame import Metric
-    from strbench.reproduce import OnLog, Outcome
+    from strbench.reproduce import OnLog, Outcome, Rule
     from strbench.reproductions import Reproduction, Scale, Step
 
 
@@ -91,7 +91,7 @@ def reproduce(
         )
     found, chosen = reproductions.find(table, scale)
     steps = reproductions.plan(table, scale, seeds=seeds or 0, only=only or ())
-    costs = _costs(steps, found.protocol, device)
+    costs = _costs(steps, found.rule, device)
     if dry_run:
         _show_plan(f"{table}, scale {scale}: {chosen.title}", costs, as_json=as_json)
         return
@@ -100,7 +100,7 @@ def reproduce(
 
     outcomes = execute(
         steps,
-        protocol=found.protocol,
+        rule=found.rule,
         device=device,
         replace=replace,
         say=say,
@@ -131,7 +131,7 @@ def _list(*, as_json: bool) -> None:
         say("next: strbench reproduce TABLE --scale smoke --dry-run")
 
 
-def _costs(steps: Sequence[Step], protocol: str, device: str) -> list[dict[str, Any]]:
+def _costs(steps: Sequence[Step], rule: Rule, device: str) -> list[dict[str, Any]]:
     """One dictionary a step, ready for JSON."""
     from strbench.devices import device_name, pick_device
     from strbench.home import home
@@ -145,7 +145,7 @@ def _costs(steps: Sequence[Step], protocol: str, device: str) -> list[dict[str, 
     undone: set[str] = set()
     for step in steps:
         expected = cost(step, rates)
-        done = not undone & set(step.needs) and is_done(step, records, protocol=protocol)
+        done = not undone & set(step.needs) and is_done(step, records, rule=rule)
         if not done:
             undone.add(step.run)
         rows.append(

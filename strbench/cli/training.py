@@ -229,7 +229,7 @@ def finetune(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train a recognizer, restorer or segmenter, from other runs' weights or from scratch.
+    """Train a recognizer, detector, restorer or segmenter, from other runs' weights or from scratch.
 
     strbench finetune --from dig-micro.smoke
 
@@ -272,13 +272,15 @@ def _newest_parent(model: str | None) -> list[str]:
 
 
 def _fed_by(parents: Sequence[str]) -> str:
-    """The recognizer that is usually trained from this run; from none the ViT with CTC."""
+    """The model that is usually trained from this run, its own kind from a model; from none the ViT with CTC."""
     from strbench.models import load_info, run_directory
 
     if not parents:
         return "vit-ctc"
     info = load_info(run_directory(parents[0]))
     feeds: tuple[str, ...] = registry.load(info.kind, info.entry).feeds
+    if not feeds and info.kind == "models":
+        return info.entry
     if not feeds:
         raise StrbenchError(
             f"{info.name} is a {info.entry}, from which no model starts.",

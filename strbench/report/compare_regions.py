@@ -10,10 +10,10 @@ import numpy as np
 
 from strbench.image_bootstrap import paired_difference
 from strbench.metrics.detection import Outcome
-from strbench.region_protocols import region_protocol
-from strbench.region_scoring import score_results, truth_of_split
+from strbench.region_protocols import RegionProtocol, region_protocol
+from strbench.region_scoring import Scored, score_results, truth_of_split
 from strbench.report.sources import Source, file_of, one_protocol, opened
-from strbench.splits import check_task
+from strbench.splits import Split, check_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,7 @@ def paired(first: Source, second: Source, *, protocol: str | None = None) -> Pai
         StrbenchError: as ``sources.opened`` and ``file_of`` do, no protocol is known, or a file cannot be
             scored under it.
     """
-    both = (first, second)
-    split = opened(both)
-    check_task(split.name, split.manifest.task, "detection")
-    rule = region_protocol(one_protocol(both, protocol) or _default(split.name))
-    truth = truth_of_split(split)
-    scored = [score_results(file_of(source), truth, rule)[0] for source in both]
+    split, rule, scored = _scored((first, second), protocol)
     left, right = (one.outcome for one in scored)
     found = paired_difference(right, left)
     gain = right.recalled - left.recalled
@@ -79,6 +74,25 @@ def paired(first: Source, second: Source, *, protocol: str | None = None) -> Pai
         gained=shown([i for i in ends[0].tolist() if gain[i] > 0]),
         lost=shown([i for i in ends[1].tolist() if gain[i] < 0]),
     )
+
+
+def outcomes(sources: Sequence[Source], *, protocol: str | None = None) -> list[Outcome]:
+    """What the rule makes of each source's file on their split.
+
+    Raises:
+        StrbenchError: as ``paired`` does.
+    """
+    return [one.outcome for one in _scored(sources, protocol)[2]]
+
+
+def _scored(
+    sources: Sequence[Source], protocol: str | None
+) -> tuple[Split, RegionProtocol, list[Scored]]:
+    split = opened(sources)
+    check_task(split.name, split.manifest.task, "detection")
+    rule = region_protocol(one_protocol(sources, protocol) or _default(split.name))
+    truth = truth_of_split(split)
+    return split, rule, [score_results(file_of(source), truth, rule)[0] for source in sources]
 
 
 def _default(split: str) -> str:

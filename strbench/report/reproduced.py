@@ -99,8 +99,10 @@ def build(
     whole = [r for r in records if r.name in weights and _is_of(r, weights[r.name])]
     entries = {
         (entry.model, entry.score.split): entry
-        for entry in select(whole, protocol=found.protocol).entries
-        if entry.score.split in tests and entry.value(metric) is not None
+        for entry in select(whole).entries
+        if entry.score.split in tests
+        and entry.score.protocol == found.rule(entry.score.split)
+        and entry.value(metric) is not None
     }
     runs = {row.label: [run_name(table, scale, row.run, seed) for seed in seeds] for row in rows}
     measured = [split for split in tests if any(known == split for _, known in entries)]
@@ -112,13 +114,14 @@ def build(
         for row in rows
     ]
     lines = _with_gaps(lines, rows, entries, measured, metric)
+    protocol = " and ".join(dict.fromkeys(found.rule(split) for split in measured or tests))
     sizes = {split: entry.score.n for (_, split), entry in entries.items()}
     missing = tuple(dict.fromkeys(split for step in evaluations for split in step.missing))
     return Rebuilt(
         table=table,
         scale=scale,
-        title=f"{found.title}, scale {scale}: {METRICS[metric].title}, protocol {found.protocol}",
-        protocol=found.protocol,
+        title=f"{found.title}, scale {scale}: {METRICS[metric].title}, protocol {protocol}",
+        protocol=protocol,
         metric=metric,
         seeds=len(seeds),
         rendered=rendered,
@@ -254,6 +257,8 @@ def _gap(
     if min(len(first), len(second)) > 1:
         return Gap(against, *welch(list(first.values()), list(second.values())), test="seeds")
     pair = next(iter(first)), next(iter(second))
+    if metric == "hmean":
+        return _gap_of_regions(against, pair, entries, measured)
     sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
     groups: dict[str, Any] = {}
     try:
@@ -264,6 +269,27 @@ def _gap(
     except StrbenchError:  # a split or prediction file is not what the records describe: no test
         return None
     return Gap(against, *paired_difference(*sides, groups), test="samples")
+
+
+def _gap_of_regions(
+    against: str,
+    pair: tuple[str, str],
+    entries: Mapping[tuple[str, str], Entry],
+    measured: Sequence[str],
+) -> Gap | None:
+    from strbench.image_bootstrap import averaged_difference
+    from strbench.report.compare_regions import outcomes
+    from strbench.report.sources import Source
+
+    both = []
+    try:
+        for split in measured:
+            first, second = outcomes([Source.of(entries[run, split]) for run in pair])
+            both.append((first, second))
+    except StrbenchError:  # as above
+        return None
+    value, interval, p = averaged_difference(both)
+    return Gap(against, value, *interval, p, test="samples")
 
 
 def _per_sample(pair: Sequence[Entry], metric: Metric) -> tuple[list[Any], Any]:
