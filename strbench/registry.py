@@ -40,6 +40,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "abinet-language": "strbench.baselines.pretrain.abinet_language:ABINET_LANGUAGE",
         "semimtr-vision": "strbench.baselines.semisup.semimtr:SEMIMTR_VISION",
         "semimtr": "strbench.baselines.semisup.semimtr:SEMIMTR",
+        "vlpt": "strbench.baselines.pretrain.vlpt:VLPT",
     },
     "models": {  # fine-tuned recognizers, restorers, segmenters and detectors
         "vit-ctc": "strbench.baselines.recognition.vit_ctc:VIT_CTC",
