@@ -61,6 +61,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "vit-segmenter": "strbench.baselines.segmentation.vit_segmenter:VIT_SEGMENTER",
         "db": "strbench.baselines.detection.db:DB",
         "dbpp": "strbench.baselines.detection.db:DB_PLUS",
+        "fcenet": "strbench.baselines.detection.fcenet:FCENET",
     },
     "engines": {  # outside recognizers: a callable that returns a Recognizer
         "rapidocr": "strbench.baselines.adapters.rapidocr:build",
