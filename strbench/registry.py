@@ -41,6 +41,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "semimtr-vision": "strbench.baselines.semisup.semimtr:SEMIMTR_VISION",
         "semimtr": "strbench.baselines.semisup.semimtr:SEMIMTR",
         "vlpt": "strbench.baselines.pretrain.vlpt:VLPT",
+        "oclip": "strbench.baselines.pretrain.oclip:OCLIP",
     },
     "models": {  # fine-tuned recognizers, restorers, segmenters and detectors
         "vit-ctc": "strbench.baselines.recognition.vit_ctc:VIT_CTC",
