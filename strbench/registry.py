@@ -42,6 +42,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "semimtr": "strbench.baselines.semisup.semimtr:SEMIMTR",
         "vlpt": "strbench.baselines.pretrain.vlpt:VLPT",
         "oclip": "strbench.baselines.pretrain.oclip:OCLIP",
+        "stkm": "strbench.baselines.pretrain.stkm:STKM",
     },
     "models": {  # fine-tuned recognizers, restorers, segmenters and detectors
         "vit-ctc": "strbench.baselines.recognition.vit_ctc:VIT_CTC",

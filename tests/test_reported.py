@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
 from strbench import registry
+from strbench.region_protocols import REGION_PROTOCOLS
 from strbench.report.reported import Figure, load_reported
+from strbench.report.table import build
 
 FIGURES = load_reported()
-IMAGES = [figure for figure in FIGURES if figure.metric != "word_accuracy"]
+READ = ("e2e_none", "e2e_full", "e2e_strong", "e2e_weak", "e2e_generic")
+PHOTOGRAPHS = [f for f in FIGURES if f.metric in ("precision", "recall", "hmean", *READ)]
+IMAGES = [f for f in FIGURES if f.metric != "word_accuracy" and f not in PHOTOGRAPHS]
 
 # Sizes of the sets that a sample-weighted average is taken over: HOST and WOST from Wang et al.
 # 2021, the other six from their official test lists, COCO-Text 9896, CTW 1572 and Total-Text 2201
@@ -244,6 +248,7 @@ RANGES |= dict.fromkeys(
     ("word_accuracy", "restored_accuracy", "low_accuracy", "high_accuracy", "fg_iou", "texrnet_f"),
     PERCENT,
 )
+RANGES |= dict.fromkeys(("precision", "recall", "hmean", *READ), PERCENT)
 
 
 def test_values_are_in_the_unit_of_their_metric_with_the_digits_of_print() -> None:
@@ -253,6 +258,8 @@ def test_values_are_in_the_unit_of_their_metric_with_the_digits_of_print() -> No
         assert decimals(figure.value) in digits, figure
     # A share kept as a fraction would be below 1; bicubic read by CRNN is lowest, 21.1.
     assert min(float(f.value) for f in IMAGES if RANGES[f.metric] is PERCENT) > 20
+    # SegLink on curved text
+    assert min(float(f.value) for f in PHOTOGRAPHS) == 23.8
 
 
 def test_the_project_s_own_texts_count_them() -> None:
@@ -289,14 +296,25 @@ PRINTED = {
     "TextZoom hard": "textzoom/test_hard",
     "ICDAR13 FST": "ic13_fst",
 }
+# What sources print -> our split, of photographs.
+PRINTED_PHOTOGRAPHS = {
+    "ICDAR2013": "ic13_det/test",
+    "ICDAR2015": "ic15_det/test",
+    "MSRA-TD500": "td500/test",
+    "Total-Text": "totaltext_det/test",
+    "CTW1500": "ctw1500_det/test",
+}
 
 
 def test_split_ids_are_ours_and_agree_with_what_was_printed() -> None:
     ours = {split for suite in registry.table("suites").values() for split in suite.splits}
     # In no suite: TexRNet's other sets.
     ours |= {"textseg_v1/test", "coco_ts/val", "mlt_s/val"}
+    for figure in PHOTOGRAPHS:
+        assert figure.split == PRINTED_PHOTOGRAPHS[figure.dataset], figure
+    assert set(PRINTED_PHOTOGRAPHS.values()) < ours
     for figure in FIGURES:
-        if figure.split:
+        if figure.split and figure not in PHOTOGRAPHS:
             assert figure.split in ours, figure
             assert not figure.split.startswith("rendered")
             printed = PRINTED.get(figure.dataset, figure.dataset.lower())
@@ -311,6 +329,7 @@ def test_a_metric_belongs_to_the_task_of_the_split() -> None:
     specs = [registry.load("datasets", name) for name in registry.names("datasets")]
     tasks = {split.name: spec.task for spec in specs for split in spec.splits}
     wanted = {"word_accuracy": "recognition", "fg_iou": "segmentation", "texrnet_f": "segmentation"}
+    wanted |= {figure.metric: "detection" for figure in PHOTOGRAPHS}
     for figure in FIGURES:
         if figure.split:
             assert tasks[figure.split] == wanted.get(figure.metric, "super-resolution"), figure
@@ -326,14 +345,186 @@ def test_a_row_that_is_not_its_authors_own_says_who_printed_it() -> None:
         assert is_reading is ("read by " in figure.variant), figure
 
 
+# --- photographs
+
+# What is known to be wrong or doubtful in print, and kept as it is printed.
+FLAGS = {"f-off", "exchanged", "disputed", "repeated", "label-in-doubt"}
+
+PhotoRow = dict[str, Figure]  # metric -> figure
+
+
+def photograph_rows() -> dict[tuple[str, ...], PhotoRow]:
+    found: dict[tuple[str, ...], PhotoRow] = defaultdict(dict)
+    for figure in PHOTOGRAPHS:
+        key = (figure.method, figure.variant, figure.train_data, figure.split, figure.source)
+        found[key][figure.metric] = figure
+    return found
+
+
+def flagged(flag: str) -> list[Figure]:
+    return [f for f in PHOTOGRAPHS if flag in f.verified_by.split("; ")]
+
+
+def test_figures_of_photographs_are_counted_by_set_and_metric() -> None:
+    assert len(PHOTOGRAPHS) == 849
+    assert Counter(f.split for f in PHOTOGRAPHS) == {
+        "ic13_det/test": 3,
+        "ic15_det/test": 343,
+        "td500/test": 87,
+        "totaltext_det/test": 224,
+        "ctw1500_det/test": 192,
+    }
+    assert Counter(f.metric for f in PHOTOGRAPHS) == {
+        "precision": 225, "recall": 225, "hmean": 314, "e2e_none": 26, "e2e_full": 23,
+        "e2e_strong": 12, "e2e_weak": 12, "e2e_generic": 12,
+    }  # fmt: skip
+
+
+def test_f_is_of_p_and_r_but_where_it_is_said_not_to_be() -> None:
+    """F = 2 P R / (P + R) grows with both, so cells that were rounded bound it."""
+    wrong = set()
+    n = 0
+    for key, row in photograph_rows().items():
+        if not {"precision", "recall"} & row.keys():
+            continue
+        p, r, f = (row[metric] for metric in ("precision", "recall", "hmean"))
+        n += 1
+        low, high = (
+            2 * a * b / (a + b)
+            for a, b in (
+                [float(x.value) + sign * 0.5 * 10 ** -decimals(x.value) for x in (p, r)]
+                for sign in (-1, 1)
+            )
+        )
+        half = 0.5 * 10 ** -decimals(f.value) + 1e-9
+        fits = low - half <= float(f.value) <= high + half
+        for figure in (p, r, f):
+            kinds = figure.verified_by.split("; ")
+            assert ("f-of-p-and-r" in kinds) is fits, figure
+            assert ("f-off" in kinds) is not fits, figure
+        if not fits:
+            wrong.add((key[0], key[3], key[4].split(", ")[1], f.value))
+    assert n == 225
+    assert wrong == {
+        # 2 * 42.3 * 40.0 / 82.3 = 41.1
+        ("SegLink", "ctw1500_det/test", "VLPT-STD", "40.8"),
+        ("TextDragon", "ic15_det/test", "VLPT-STD", "83.1"),
+        ("TextField", "ic15_det/test", "VLPT-STD", "82.4"),
+        ("PSENet", "ctw1500_det/test", "VLPT-STD", "83.3"),
+        ("EAST", "ic15_det/test", "STKM", "80.87"),
+        ("EAST", "ic15_det/test", "STKM", "81.54"),
+        ("TextField", "ic15_det/test", "STKM", "84.1"),
+        # 2 * 81.80 * 77.80 / 159.60 = 79.75
+        ("PSENet", "ctw1500_det/test", "STKM", "79.72"),
+        ("LOMO", "ic15_det/test", "STKM", "87.2"),
+        ("LOMO", "ctw1500_det/test", "STKM", "78.4"),
+        ("LOMO", "ctw1500_det/test", "CTW1500", "78.4"),
+        ("DBNet++", "ic15_det/test", "MindOCR", "86.86"),
+    }
+
+
+def test_exchanged_cells_stand_the_other_way_elsewhere() -> None:
+    rows = [
+        (key[0], key[3], key[4], float(row["precision"].value), float(row["recall"].value))
+        for key, row in photograph_rows().items()
+        if "precision" in row
+    ]
+    same = {"Tian et al. (SAE)": "SAE"}
+    alone = set()
+    for figure in flagged("exchanged"):
+        (own,) = (
+            r for r in rows if (r[0], r[1], r[2]) == (figure.method, figure.split, figure.source)
+        )
+        method, split, source, p, r = own
+        if not any(
+            (same.get(o[0], o[0]), o[1], o[3], o[4]) == (same.get(method, method), split, r, p)
+            for o in rows
+            if o[2] != source
+        ):
+            alone.add(method)
+    # Later versions of the leaderboard itself exchange them.
+    assert alone == {"TextMountain"}
+    assert {f.method for f in flagged("exchanged")} == {
+        "SegLink", "SAE", "Tian et al. (SAE)", "PixelLink", "TextMountain",
+    }  # fmt: skip
+
+
+def test_repeated_digits_stand_in_another_row_too() -> None:
+    for figure in flagged("repeated"):
+        others = [
+            f
+            for f in PHOTOGRAPHS
+            if (f.split, f.metric) == (figure.split, figure.metric)
+            and (f.label, f.source) != (figure.label, figure.source)
+            and abs(float(f.value) - float(figure.value)) < 0.05
+        ]
+        assert others, figure
+    assert len(flagged("repeated")) == 9 + 6 + 2 * 3 + 3
+
+
+def test_disputed_figures_have_another_value_elsewhere() -> None:
+    values: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for f in PHOTOGRAPHS:
+        if f.method == "TextField" or "STKM, CVPR 2021" in f.source:
+            values[f.method, f.split, f.metric].add(f.value)
+    for f in flagged("disputed"):
+        assert len(values[f.method, f.split, f.metric]) > 1, f
+    assert len(flagged("disputed")) == 4 + 2 + 6
+
+
+def test_protocols_that_are_named_exist() -> None:
+    named = {f.protocol.partition(":")[0].partition(",")[0] for f in PHOTOGRAPHS} - {""}
+    assert named - REGION_PROTOCOLS.keys() == {
+        "DPText-DETR's script; of the same outputs as the other figure",
+        "DetEval with area recall 0.8 and area precision 0.4",
+        "hmean-iou of MMOCR 0.x",
+        "matched by points",
+    }
+    assert len(named & REGION_PROTOCOLS.keys()) == 7
+
+
+def test_rows_quoted_from_others_say_who_printed_them() -> None:
+    for f in PHOTOGRAPHS:
+        _, is_quoted, printer = f.variant.partition("as printed by ")
+        if is_quoted:
+            assert printer.split(",")[0].split("'")[0].split(" ")[-1] in f.source, f
+    ours = Counter(f.variant for f in PHOTOGRAPHS if "as printed by" in f.variant)
+    assert ours == {
+        "as printed by VLPT-STD": 51,
+        "as printed by STKM": 57,
+        "as printed by Hindawi 8916028": 33,
+        "as printed by CTW1500's leaderboard": 33,
+        "as printed by codesota.com": 12,
+    }
+
+
+def test_printed_detection_stands_in_its_own_suite_and_not_under_reading() -> None:
+    (table,) = build([], suite="detection", reported=True).tables
+    assert (table.metric, table.has_averages) == ("hmean", False)
+    cells = {(line.model, line.source): line.cells for line in table.lines}
+    row = cells[
+        "PSENet (ResNet50 (CLIP-style), oCLIP, SynthText)", "reported, Xue et al., oCLIP, ECCV 2022"
+    ]
+    assert {split: cell.printed for split, cell in row.items()} == {"totaltext_det/test": "85.5"}
+    assert sum(len(line.cells) for line in table.lines) == 314
+    assert build([], suite="spotting", reported=True).tables == ()
+    (other,) = build([], suite="detection", metric="recall", reported=True).tables
+    assert sum(len(line.cells) for line in other.lines) == 225
+
+
+# --- where figures are from
+
+
 def test_every_figure_says_where_it_is_from_and_how_it_was_checked() -> None:
     kinds = {"weighted-average", "plain-average", "read-again", "two-sources", "slides"}
+    kinds |= {"f-of-p-and-r", "second-hand", *FLAGS}
     for figure in FIGURES:
         assert figure.source
         assert set(figure.verified_by.split("; ")) <= kinds
+        assert set(figure.verified_by.split("; ")) - FLAGS, figure
         assert "seed" not in figure.source
         assert figure.citation
-    quoted = [f for f in FIGURES if "review slides" in f.source]
+    quoted = [f for f in FIGURES if "review slides" in f.source and f not in PHOTOGRAPHS]
     assert {f.verified_by for f in quoted} == {"weighted-average", "slides"}
     alone = [f for f in quoted if f.verified_by == "slides"]
     assert len(alone) == 6 * 3 * 2  # rows, sets, PSNR and SSIM

@@ -283,7 +283,8 @@ def long_rows(records: Iterable[Record], *, reported: bool = True) -> list[dict[
                     "split": figure.split or figure.dataset,
                     "protocol": figure.protocol,
                     "metric": figure.metric,
-                    "value": float(figure.value) / scales[figure.metric],
+                    # what METRICS does not show is in percent: F of reading, with a lexicon or none
+                    "value": float(figure.value) / scales.get(figure.metric, 100),
                     "status": "reported",
                     "kind": "reported",
                     "source": figure.source,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass, fields
 from importlib.resources import files
 
 from strbench.errors import DATA, StrbenchError
 
-FILES = ("recognition.csv", "superres_segmentation.csv")
+FILES = ("recognition.csv", "superres_segmentation.csv", "detection.csv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +49,14 @@ class Figure:
     def citation(self) -> str:
         """The first words of the source, up to the year where it names one; second hand said so."""
         parts = [part.strip() for part in self.source.split(",")]
-        years = [i for i, part in enumerate(parts) if part[-4:].isdigit()]
+        years = [i for i, part in enumerate(parts) if re.search(r"\b(19|20)\d\d$", part)]
         cited = ", ".join(parts[: years[0] + 1 if years else 2])
-        second_hand = "as given in review slides"
-        return f"{cited}, {second_hand}" if second_hand in self.source else cited
+        second_hand = [part.partition(";")[0] for part in parts if part.startswith("as given in ")]
+        return ", ".join([cited, *second_hand])
 
 
 def load_reported() -> list[Figure]:
-    """Every reported figure that has a value: recognition, then super-resolution and segmentation.
-
-    They stand in the order of the files.
+    """Every reported figure that has a value, in the order of ``FILES``.
 
     Raises:
         StrbenchError: a file lacks a column.

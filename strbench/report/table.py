@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from strbench import registry
 from strbench.errors import StrbenchError, unknown_name
 from strbench.records import Record
+from strbench.region_protocol_table import ROWS
 from strbench.report.choosing import SuiteLike, chosen, grouped
 from strbench.report.frame import METRICS, PER_SAMPLE, Entry, Metric, Omission, select
 from strbench.report.reported import Figure, load_reported
@@ -17,6 +18,7 @@ from strbench.report.ties import WELCH, leader
 from strbench.report.welch import Spread, spread
 
 AS_PRINTED = "as printed in the papers"  # of a table without a measured row
+READING = frozenset(row["name"] for row in ROWS if row.get("texts"))  # protocols of spotting
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,9 @@ def build(
             suites[suite],
             AS_PRINTED,
             unpooled([]),
-            metric=metric,
+            metric=_metric_of(
+                [], metric, printed={f.metric for f in figures if f.split in suites[suite].splits}
+            ),
             figures=figures,
             paired=paired,
             whole=True,
@@ -206,12 +210,13 @@ def build(
     return Report(tuple(tables), tuple(omissions))
 
 
-def _metric_of(entries: Sequence[Entry], wanted: Metric) -> Metric:
+def _metric_of(
+    entries: Sequence[Entry], wanted: Metric, *, printed: Set[str] = frozenset()
+) -> Metric:
     """The metric that a protocol's tables show: the wanted one, or what its task has in its place."""
-    if any(entry.value(wanted) is not None for entry in entries):
-        return wanted
-    mains: tuple[Metric, ...] = ("hmean", "psnr", "fg_iou", "word_crop_iou")
-    return next((m for m in mains if any(e.value(m) is not None for e in entries)), wanted)
+    order: tuple[Metric, ...] = (wanted, "hmean", "psnr", "fg_iou", "word_crop_iou")
+    found = (m for m in order if m in printed or any(e.value(m) is not None for e in entries))
+    return next(found, wanted)
 
 
 def _splits_of(omission: Omission, records: Sequence[Record]) -> set[str]:
@@ -283,7 +288,8 @@ def _table(
     )
     if len(columns) == 1:
         measured.sort(key=lambda row: -row.cells[splits[0]].value)
-    quoted = [] if suite.rendered else _reported_lines(figures, splits, metric, here)
+    rules = {entry.score.protocol for entry in here} or set(suite.protocols.values())
+    quoted = [] if suite.rendered else _reported_lines(figures, splits, metric, here, rules)
     notes = [suite.note] if suite.note else []
     if missing:
         names = ", ".join(Column(split, None).head for split in missing)
@@ -375,12 +381,19 @@ def _averaged(
 
 
 def _reported_lines(
-    figures: Sequence[Figure], splits: Sequence[str], metric: Metric, here: Sequence[Entry]
+    figures: Sequence[Figure],
+    splits: Sequence[str],
+    metric: Metric,
+    here: Sequence[Entry],
+    rules: Set[str],
 ) -> list[Line]:
     # Printed words are letters and digits without case: nothing else may stand above them.
     if metric in ("word_accuracy", "one_minus_ned") and not all(
         {"case:lower", "chars:36"} <= set(entry.score.signature.split("|")) for entry in here
     ):
+        return []
+    # A printed P, R or F is of finding text: it may not stand where what was read counts too.
+    if metric in ("precision", "recall", "hmean") and rules & READING:
         return []
     lines: dict[tuple[str, str], dict[str, Cell]] = {}
     for figure in figures:
