@@ -1,0 +1,1 @@
+"""Spotters, which find text and read it: a file a paper."""
