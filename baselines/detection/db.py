@@ -44,9 +44,9 @@ from strbench.placing import (
 from strbench.types import Detection, Region
 
 from ..parts.backbones import backbone
-from ..parts.batchnorm import BatchNorm2d
 from ..parts.db_maps import found, targets, test_named
 from ..parts.detecting import DetectorTraining, detector_method, normalised
+from ..parts.fine_head import fine_head
 from ..parts.hard_negatives import balanced
 from ..parts.ranks import mean_over_ranks, sum_over_ranks
 
@@ -182,26 +182,6 @@ class ScaleFusion(nn.Module):
         return weighed
 
 
-def _head(neck: int) -> nn.Sequential:
-    """Maps at stride 4 to logits (B, 1, H, W)."""
-    inner = neck // 4
-    head = nn.Sequential(
-        nn.Conv2d(neck, inner, 3, padding=1, bias=False),
-        BatchNorm2d(inner),
-        nn.ReLU(),
-        nn.ConvTranspose2d(inner, inner, 2, 2),
-        BatchNorm2d(inner),
-        nn.ReLU(),
-        nn.ConvTranspose2d(inner, 1, 2, 2),
-    )
-    for part in head:
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(part.weight)
-        elif isinstance(part, BatchNorm2d):
-            nn.init.constant_(part.bias, 1e-4)
-    return head
-
-
 class Binarisation(nn.Module):
     """``backbone``, ``neck`` and the heads of the probability and of its threshold."""
 
@@ -210,8 +190,8 @@ class Binarisation(nn.Module):
         self.backbone = backbone(config.size, deformable=config.deformable)
         self.neck = Pyramid(self.backbone.widths, config.neck)  # type: ignore[arg-type]
         self.fusion = ScaleFusion(config.neck) if is_fused else nn.Identity()
-        self.probability = _head(config.neck)
-        self.threshold = _head(config.neck)
+        self.probability = fine_head(config.neck)
+        self.threshold = fine_head(config.neck)
 
     def features(self, images: Tensor) -> Tensor:
         """(B, neck, H / 4, W / 4) of normalised images."""

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from strbench.raster import components, outlines, window
 
-from .batchnorm import BatchNorm2d
 from .roi_align import at_centres
 from .text_polygons import Points, area_over_length, grown, rectangles, sides
 
@@ -59,22 +58,6 @@ class Pyramid(nn.Module):
             level = self.fused[i](self.smooth[i](merged))
             levels.append(F.interpolate(level, size=size))
         return torch.cat(levels, dim=1)
-
-
-def segmenter(neck: int) -> nn.Sequential:
-    """Maps of ``neck`` channels at stride 4 to logits (B, 1, H, W) of shrunk text."""
-    inner = neck // 4
-    head = nn.Sequential(
-        nn.Conv2d(neck, inner, 3, padding=1, bias=False),
-        BatchNorm2d(inner),
-        nn.ReLU(),
-        nn.ConvTranspose2d(inner, inner, 2, 2),
-        BatchNorm2d(inner),
-        nn.ReLU(),
-        nn.ConvTranspose2d(inner, 1, 2, 2),
-    )
-    draw_weights(head)
-    return head
 
 
 def draw_weights(module: nn.Module) -> None:

@@ -45,6 +45,7 @@ from strbench.types import Detection
 from ..parts.backbones import backbone
 from ..parts.character_attention import NONE, CharacterAttention, spelt
 from ..parts.detecting import DetectorTraining, detector_method, normalised
+from ..parts.fine_head import fine_head
 from ..parts.proposals import (
     Proposal,
     Pyramid,
@@ -53,7 +54,6 @@ from ..parts.proposals import (
     polygon_masks,
     proposed,
     sampled,
-    segmenter,
 )
 from ..parts.ranks import mean_over_ranks
 from ..parts.roi_align import at_centres, roi_align
@@ -154,7 +154,7 @@ class MaskTextSpotter(nn.Module):
         self.regions = config.regions
         self.backbone = backbone(config.size)
         self.pyramid = Pyramid(self.backbone.widths, config.neck)  # type: ignore[arg-type]
-        self.segmenter = segmenter(config.neck)
+        self.segmenter = fine_head(config.neck)
         self.box = BoxHead(config.neck, config.box_width)
         self.mask = MaskHead(config.neck, config.mask_width)
         self.reader = CharacterAttention(config.mask_width, hidden=config.reader_width)
