@@ -20,6 +20,7 @@ from collections.abc import Mapping
 
 from strbench.reproductions import Reproduction, Row, Scale, Training
 
+from .detection_tables import DETECTION_TABLES
 from .image_tables import IMAGE_TABLES
 from .scales import (
     CPU_HOUR,
@@ -364,4 +365,5 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
         "is taught by the supervised row.",
     ),
     **IMAGE_TABLES,
+    **DETECTION_TABLES,
 }

@@ -12,6 +12,7 @@ from strbench.errors import StrbenchError
 from strbench.store import prepared_splits
 from strbench.types import Task
 
+_OURS = ("smoke", "cpu-hour", "small", "full")  # recipes of strbench's own
 _RENDERED: dict[Task, str] = {
     "detection": "rendered_pages/train",
     "super-resolution": "rendered_pairs/train",
@@ -31,12 +32,12 @@ def default_data(
     """The rendered split that a recipe trains on where ``option`` named none, drawn if need be.
 
     Raises:
-        StrbenchError: the ``paper`` recipe, whose data no stand-in can replace.
+        StrbenchError: a recipe of a paper or a repository, whose data no stand-in can replace.
     """
     name = recipe or ("smoke" if pick_device(device).type == "cpu" else "small")
-    if name == "paper":
+    if name not in _OURS:
         raise StrbenchError(
-            "The paper recipe needs the paper's kind of data, and not all of it was given.",
+            f"The recipe {name} needs the paper's kind of data, and not all of it was given.",
             hint="For example: --data iiit5k/train --data svt/train   (see: strbench list datasets)",
         )
     if task in _RENDERED:

@@ -65,6 +65,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "dbpp": "strbench.baselines.detection.db:DB_PLUS",
         "fcenet": "strbench.baselines.detection.fcenet:FCENET",
         "mask-textspotter": "strbench.baselines.spotting.mask_textspotter:MASK_TEXTSPOTTER",
+        "east": "strbench.baselines.detection.east:EAST",
     },
     "engines": {  # outside recognizers: a callable that returns a Recognizer
         "rapidocr": "strbench.baselines.adapters.rapidocr:build",

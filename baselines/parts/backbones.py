@@ -11,6 +11,7 @@ from strbench.errors import StrbenchError, unknown_name
 
 from .clip_resnet import ClipResNet
 from .resnet import BasicBlock, Bottleneck, ResNet
+from .vgg import Vgg16
 
 # Each turns images (B, 3, H, W) to a list of maps C2 to C5 and tells their channels as ``widths``.
 BACKBONES: Mapping[str, Callable[..., nn.Module]] = {
@@ -19,6 +20,7 @@ BACKBONES: Mapping[str, Callable[..., nn.Module]] = {
     "deep50": lambda **more: ResNet(Bottleneck, (3, 4, 6, 3), is_deep=True, **more),  # PSENet's own
     "clip50": lambda: ClipResNet((3, 4, 6, 3)),
     "clip101": lambda: ClipResNet((3, 4, 23, 3)),
+    "vgg16": lambda: Vgg16(),
     # strbench's own, for a CPU
     "micro": lambda **more: ResNet(BasicBlock, (1, 1, 1, 1), width=16, **more),
     "clipmicro": lambda: ClipResNet((1, 1, 1, 1), width=16),
@@ -37,7 +39,7 @@ def backbone(name: str, **settings: Any) -> nn.Module:
     if name not in BACKBONES:
         raise unknown_name("backbone", name, BACKBONES)
     wanted = {key: value for key, value in settings.items() if value}
-    if wanted and name.startswith("clip"):
+    if wanted and name.startswith(("clip", "vgg")):
         raise StrbenchError(
             f"{name} has no {' and no '.join(wanted)}.", hint="Choose another size: --set size=r50"
         )
