@@ -66,6 +66,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "fcenet": "strbench.baselines.detection.fcenet:FCENET",
         "mask-textspotter": "strbench.baselines.spotting.mask_textspotter:MASK_TEXTSPOTTER",
         "east": "strbench.baselines.detection.east:EAST",
+        "textbpn": "strbench.baselines.detection.textbpn:TEXTBPN",
+        "textbpnpp": "strbench.baselines.detection.textbpn:TEXTBPN_PLUS",
     },
     "engines": {  # outside recognizers: a callable that returns a Recognizer
         "rapidocr": "strbench.baselines.adapters.rapidocr:build",
