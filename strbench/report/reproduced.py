@@ -13,12 +13,12 @@ from typing import Any
 from strbench.errors import DATA, StrbenchError
 from strbench.records import Record
 from strbench.report.frame import METRICS, Entry, Metric, Shown, select
+from strbench.report.gaps import Gap, averages, differences
 from strbench.report.render import MISSING, escape_markdown
 from strbench.report.reported import Figure, load_reported
 from strbench.report.table import Column
-from strbench.report.welch import Spread, spread, welch
+from strbench.report.welch import Spread, spread
 from strbench.reproductions import Reproduction, Row, Scale, Step, rows_at, run_name
-from strbench.stats import holm, paired_difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +29,6 @@ class Cell:
     low: float | None  # 95 % interval of one seed
     high: float | None
     reported: str  # with the digits that were printed; "" without one
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """How much better a row is than another, on the average of the measured columns."""
-
-    against: str
-    value: float
-    low: float  # 95 % interval
-    high: float
-    p: float  # two-sided, Holm-corrected for the differences of the table
-    test: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +101,8 @@ def build(
         _line(row, runs[row.label], entries, measured, tests, found, figures, metric)
         for row in rows
     ]
-    lines = _with_gaps(lines, rows, entries, measured, metric)
+    gaps = differences(rows, runs, entries, measured, metric)
+    lines = [replace(line, gap=gaps.get(line.label)) for line in lines]
     protocol = " and ".join(dict.fromkeys(found.rule(split) for split in measured or tests))
     sizes = {split: entry.score.n for (_, split), entry in entries.items()}
     missing = tuple(dict.fromkeys(split for step in evaluations for split in step.missing))
@@ -189,126 +178,16 @@ def _line(
             high=interval[1] if interval else None,
             reported=printed(row, figures, split=split),
         )
-    averages = _averages(runs, entries, measured, metric)
+    by_run = averages(runs, entries, measured, metric)
     is_whole = tuple(measured) == found.columns and bool(found.average)
     return Line(
         label=row.label,
         runs=tuple(runs),
         cells=cells,
-        average=spread(list(averages.values())) if averages else None,
+        average=spread(list(by_run.values())) if by_run else None,
         reported_average=printed(row, figures, split="", dataset=found.average) if is_whole else "",
         gap=None,
     )
-
-
-def _averages(
-    runs: Sequence[str],
-    entries: Mapping[tuple[str, str], Entry],
-    measured: Sequence[str],
-    metric: Metric,
-) -> dict[str, float]:
-    """Run -> its average weighted by samples, for the runs that have every measured column."""
-    averages = {}
-    for run in runs:
-        own = [entries[run, split] for split in measured if (run, split) in entries]
-        if own and len(own) == len(measured):
-            sizes = [entry.score.n for entry in own]
-            values = [entry.value(metric) or 0.0 for entry in own]
-            averages[run] = sum(v * n for v, n in zip(values, sizes, strict=True)) / sum(sizes)
-    return averages
-
-
-def _with_gaps(
-    lines: Sequence[Line],
-    rows: Sequence[Row],
-    entries: Mapping[tuple[str, str], Entry],
-    measured: Sequence[str],
-    metric: Metric,
-) -> list[Line]:
-    """The lines with the differences that rows ask for, where both rows were measured whole."""
-    by_label = {line.label: line for line in lines}
-    gaps: dict[str, Gap] = {}
-    for row in rows:
-        if row.against in by_label:
-            first = _averages(by_label[row.label].runs, entries, measured, metric)
-            second = _averages(by_label[row.against].runs, entries, measured, metric)
-            gap = _gap(row.against, first, second, entries, measured, metric)
-            if gap is not None:
-                gaps[row.label] = gap
-    corrected = holm({label: gap.p for label, gap in gaps.items()})
-    return [
-        replace(line, gap=replace(gaps[line.label], p=corrected[line.label]))
-        if line.label in gaps
-        else line
-        for line in lines
-    ]
-
-
-def _gap(
-    against: str,
-    first: Mapping[str, float],
-    second: Mapping[str, float],
-    entries: Mapping[tuple[str, str], Entry],
-    measured: Sequence[str],
-    metric: Metric,
-) -> Gap | None:
-    if not first or not second:
-        return None
-    if min(len(first), len(second)) > 1:
-        return Gap(against, *welch(list(first.values()), list(second.values())), test="seeds")
-    pair = next(iter(first)), next(iter(second))
-    if metric == "hmean":
-        return _gap_of_regions(against, pair, entries, measured)
-    sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-    groups: dict[str, Any] = {}
-    try:
-        for split in measured:
-            values, groups[split] = _per_sample([entries[run, split] for run in pair], metric)
-            for side, own in zip(sides, values, strict=True):
-                side[split] = own
-    except StrbenchError:  # a split or prediction file is not what the records describe: no test
-        return None
-    return Gap(against, *paired_difference(*sides, groups), test="samples")
-
-
-def _gap_of_regions(
-    against: str,
-    pair: tuple[str, str],
-    entries: Mapping[tuple[str, str], Entry],
-    measured: Sequence[str],
-) -> Gap | None:
-    from strbench.image_bootstrap import averaged_difference
-    from strbench.report.compare_regions import outcomes
-    from strbench.report.sources import Source
-
-    both = []
-    try:
-        for split in measured:
-            first, second = outcomes([Source.of(entries[run, split]) for run in pair])
-            both.append((first, second))
-    except StrbenchError:  # as above
-        return None
-    value, interval, p = averaged_difference(both)
-    return Gap(against, value, *interval, p, test="samples")
-
-
-def _per_sample(pair: Sequence[Entry], metric: Metric) -> tuple[list[Any], Any]:
-    """What each run scored on every sample of a split, and the samples' photographs.
-
-    Raises:
-        StrbenchError: as ``compare.outcomes`` and ``compare_images.image_values`` do.
-    """
-    from strbench.report.sources import Source
-
-    sources = [Source.of(entry) for entry in pair]
-    if metric == "word_accuracy":
-        from strbench.report.compare import outcomes
-
-        both = outcomes(sources)
-        return list(both.correct), both.groups
-    from strbench.report.compare_images import image_values
-
-    return image_values(sources)[2][metric], None
 
 
 def _notes(
