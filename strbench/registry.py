@@ -68,6 +68,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "east": "strbench.baselines.detection.east:EAST",
         "textbpn": "strbench.baselines.detection.textbpn:TEXTBPN",
         "textbpnpp": "strbench.baselines.detection.textbpn:TEXTBPN_PLUS",
+        "psenet": "strbench.baselines.detection.psenet:PSENET",
     },
     "engines": {  # outside recognizers: a callable that returns a Recognizer
         "rapidocr": "strbench.baselines.adapters.rapidocr:build",

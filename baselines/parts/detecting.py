@@ -15,6 +15,10 @@ from strbench.feeds import Feed
 from strbench.methods import Finder, LoopConfig, Method, Optimiser, PageBatch, Schedule, View
 from strbench.types import Card
 
+# What starts from a pretraining on photographs, the usual one first.
+DETECTORS = (
+    "psenet", "db", "dbpp", "east", "fcenet", "textbpn", "textbpnpp", "mask-textspotter",
+)  # fmt: skip
 # Of ImageNet's images in [0, 1], RGB; torchvision's documentation.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -60,7 +60,7 @@ from strbench.methods import LoopConfig, Method, PageBatch, View
 from strbench.types import Card
 
 from ..parts.backbones import backbone
-from ..parts.detecting import normalised
+from ..parts.detecting import DETECTORS, normalised
 from ..parts.oclip_networks import AttentionPool, Decoder, Deviations, WordEncoder
 from ..parts.oclip_words import SPECIAL, Spaces, WeakFeed, alphabet_of, resized_crop, targets
 from ..parts.ranks import gathered, gathered_with_gradient, mean_over_ranks
@@ -347,5 +347,5 @@ OCLIP = Method(
     task="detection",
     feed=feed,
     fresh=("pool.", "text.", "decoder.", "logit_scale"),
-    feeds=("db", "dbpp"),
+    feeds=DETECTORS,
 )

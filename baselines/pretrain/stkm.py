@@ -45,7 +45,7 @@ from strbench.placing import Placement, Scene, scaling, turning
 from strbench.types import Card, Region
 
 from ..parts.backbones import backbone
-from ..parts.detecting import normalised
+from ..parts.detecting import DETECTORS, normalised
 from ..parts.ranks import mean_over_ranks
 from ..parts.stkm_networks import PAD, POSITIONS, Decoder, Fusion, Shape, divergence
 
@@ -329,5 +329,5 @@ STKM = Method(
     export=export,
     task="detection",
     feed=feed,
-    feeds=("db", "dbpp"),
+    feeds=DETECTORS,
 )

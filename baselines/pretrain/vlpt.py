@@ -54,7 +54,7 @@ from strbench.placing import Placement, Scene, scaling, turning
 from strbench.types import Card, Region
 
 from ..parts.backbones import backbone
-from ..parts.detecting import normalised
+from ..parts.detecting import DETECTORS, normalised
 from ..parts.postnorm import inside
 from ..parts.ranks import mean_over_ranks
 from ..parts.vlpt_networks import (
@@ -326,5 +326,5 @@ VLPT = Method(
     feed=feed,
     fresh=("image.", "text.", "kinds.", "itc.", "wip.", "cross.", "head."),
     shape=("size",),
-    feeds=("db", "dbpp"),
+    feeds=DETECTORS,
 )
