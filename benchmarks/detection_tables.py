@@ -22,6 +22,7 @@ _VLPT = "Song et al., VLPT-STD, CVPR 2022"
 _SLIDES = f"{_VLPT}, as given in review slides"
 _OCLIP = "Xue et al., oCLIP, ECCV 2022, as given in a third party's notes"
 _FAMILY = "scenes"
+_NAMES = {"psenet": "PSENet", "east": "EAST", "db": "DB"}
 
 
 class _Target(NamedTuple):
@@ -61,7 +62,7 @@ def _row(
     key: str,
     printed: Mapping[str, str] | None = None,
     part: Part | None = None,
-    against: str = "ST",
+    against: str = "",
     settings: tuple[str, ...] = (),
 ) -> Row:
     return Row(
@@ -85,69 +86,58 @@ def _st(detector: str, *, is_paper: bool) -> tuple[Training, ...]:
             key=f"{detector}-synthetic",
             entry=detector,
             data="texts",
-            settings=_ST[detector] if is_paper else (),
+            settings=(*_ST[detector], "size=r50") if is_paper else (),
             family=_FAMILY,
         ),
     )
 
 
 def _printed(detector: str, pretraining: str, citation: str) -> dict[str, str]:
-    names = {"psenet": "PSENet", "east": "EAST", "db": "DB"}
     return {
-        "method": names[detector],
+        "method": _NAMES[detector],
         "variant": f"ResNet50, {pretraining}",
         "citation": citation,
     }
 
 
 def _compared(detector: str, *, is_paper: bool, part: Part | None = None) -> tuple[Row, ...]:
-    """VLPT-STD's comparison of pretrainings, and oCLIP beside it, whose backbone is another."""
-    plain = ("deformable=false",) if detector == "db" else ()  # CLIP's network has no such stages
+    """VLPT-STD's comparison of pretrainings, and oCLIP beside it, whose backbone is another.
+
+    All rows have the backbone that the pretrainings bring, the papers' ResNet-50 or the CPU's.
+    """
+    stock = ("size=r50",) if is_paper else ()
+    clip = ("size=clip50" if is_paper else "size=clipmicro",)
+    if detector == "db":
+        clip = (*clip, "deformable=false")  # which CLIP's network does not have
+    started = {
+        "ST": ("st", _st(detector, is_paper=is_paper), _VLPT),
+        "STKM": ("stkm", _pretrained("stkm", *stock), _SLIDES),
+        "VLPT-STD": ("vlpt", _pretrained("vlpt", *stock), _VLPT),
+    }
+    other = "Scratch, CLIP's ResNet"
     return (
-        _row(detector, "Scratch", key="scratch", part=part, against=""),
-        _row(
-            detector,
-            "ST",
-            _st(detector, is_paper=is_paper),
-            key="st",
-            part=part,
-            against="Scratch",
-            printed=_printed(detector, "ST", _VLPT),
+        _row(detector, "Scratch", key="scratch", part=part, settings=stock),
+        *(
+            _row(
+                detector,
+                label,
+                parents,
+                key=key,
+                part=part,
+                against="Scratch",
+                printed=_printed(detector, label, citation),
+            )
+            for label, (key, parents, citation) in started.items()
         ),
+        _row(detector, other, key="clip-scratch", part=part, settings=clip),
         _row(
             detector,
-            "STKM",
-            _pretrained("stkm"),
-            key="stkm",
-            part=part,
-            against="Scratch",
-            printed=_printed(detector, "STKM", _SLIDES),
-        ),
-        _row(
-            detector,
-            "VLPT-STD",
-            _pretrained("vlpt"),
-            key="vlpt",
-            part=part,
-            against="Scratch",
-            printed=_printed(detector, "VLPT-STD", _VLPT),
-        ),
-        _row(
-            detector,
-            "Scratch, CLIP's ResNet",
-            key="clip-scratch",
-            part=part,
-            against="",
-            settings=("size=clip50" if is_paper else "size=clipmicro", *plain),
-        ),
-        _row(
-            detector,
-            "oCLIP, CLIP's ResNet",
+            "oCLIP",
             _pretrained("oclip"),
             key="oclip",
             part=part,
-            against="Scratch, CLIP's ResNet",
-            settings=plain,
+            against=other,
+            settings=clip[1:],
         ),
     )
 
@@ -162,11 +152,11 @@ def _switched(tasks: str) -> tuple[str, ...]:
 
 def _by_tasks(detector: str, *, is_paper: bool, part: Part | None = None) -> tuple[Row, ...]:
     """VLPT-STD's ablation of its three tasks."""
-    names = {"psenet": "PSENet", "east": "EAST", "db": "DB"}
+    stock = ("size=r50",) if is_paper else ()
 
     def printed(tasks: str, pretraining: str) -> dict[str, str]:
         return {
-            "method": names[detector],
+            "method": _NAMES[detector],
             "variant": f"tasks: {tasks}, ResNet50, {pretraining}",
             "citation": _SLIDES,
         }
@@ -178,7 +168,6 @@ def _by_tasks(detector: str, *, is_paper: bool, part: Part | None = None) -> tup
             _st(detector, is_paper=is_paper),
             key="st",
             part=part,
-            against="",
             printed=printed("none", "ST"),
         )
     ]
@@ -188,7 +177,7 @@ def _by_tasks(detector: str, *, is_paper: bool, part: Part | None = None) -> tup
             _row(
                 detector,
                 tasks,
-                _pretrained("vlpt", *_switched(tasks), key=key),
+                _pretrained("vlpt", *_switched(tasks), *stock, key=key),
                 key=key,
                 part=part,
                 against="none (ST)",
@@ -216,7 +205,6 @@ def _oclip_rows(printed: str, parts: Mapping[str, tuple[str, ...]]) -> tuple[Row
                 label,
                 _pretrained("oclip", *settings, key=key),
                 key=key,
-                against="",
                 printed={
                     "method": "PSENet",
                     "variant": printed.format(label),
@@ -297,7 +285,6 @@ _COMPARED = {
     "east": ("ic15", "td500"),
     "db": ("ic15", "totaltext", "td500"),
 }
-_NAMES = {"psenet": "PSENet", "east": "EAST", "db": "DB"}
 
 DETECTION_TABLES: Mapping[str, Reproduction] = {
     **{

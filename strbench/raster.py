@@ -108,11 +108,12 @@ def components(mask: NDArray[np.bool_], *, diagonal: bool = True) -> Components:
         diagonal: pixels that touch at a corner alone belong together.
     """
     height, width = mask.shape
-    padded = np.zeros((height, width + 2), np.int8)
+    padded = np.zeros((height, width + 2), np.bool_)
     padded[:, 1:-1] = mask
-    steps = np.diff(padded, axis=1)  # (H, W + 1)
-    rows, starts = np.nonzero(steps == 1)
-    ends = np.nonzero(steps == -1)[1]
+    # In each row the mask begins and ends in turn.
+    turns = np.flatnonzero(padded[:, 1:] != padded[:, :-1])  # of (H, W + 1)
+    rows, starts = np.divmod(turns[::2], width + 1)
+    ends = turns[1::2] % (width + 1)
     # A run meets those of the next row that end behind its start and start before its end.
     stride, reach = width + 3, int(diagonal)
     first = np.searchsorted(rows * stride + ends, (rows + 1) * stride + starts - reach, "right")
@@ -123,7 +124,7 @@ def components(mask: NDArray[np.bool_], *, diagonal: bool = True) -> Components:
     root = _joined(len(rows), above, below)
     _, of = np.unique(root, return_inverse=True)
     labels = np.full(mask.shape, -1, np.int32)
-    labels[mask] = np.repeat(of, ends - starts)
+    labels.ravel()[np.flatnonzero(mask)] = np.repeat(of, ends - starts)
     count = int(of.max(initial=-1)) + 1
     return Components(labels, count, rows, starts, ends, of.astype(np.int64))
 

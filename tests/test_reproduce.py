@@ -231,7 +231,7 @@ def test_smoke_needs_nothing_that_is_not_drawn(home: Path) -> None:
     for table in reproductions.known():
         for step in reproductions.plan(table, "smoke"):
             assert step.missing == ()
-            drawn = ("rendered_demo", "rendered_pairs", "rendered_masks")
+            drawn = ("rendered_demo", "rendered_pairs", "rendered_masks", "rendered_pages")
             assert all(split.startswith(drawn) for split in (*step.data, *step.splits))
 
 
@@ -252,6 +252,13 @@ def test_printed_figures_are_found_row_by_row() -> None:
     assert counts["cr-str"] == 4 * 8 - 2
     assert counts["dig-superres"] == 6 * 3 * 2  # rows, sets, PSNR and SSIM
     assert counts["dig-main"] == counts["seqclr-mapping"] == counts["dig-segmentation"] == 0
+    three = ("hmean", "precision", "recall")
+    for name, found in reproductions.known().items():
+        if name.startswith(("vlpt-psenet", "vlpt-east", "vlpt-db")):
+            assert counts[name] == 3 * len(three), name  # ST, STKM, VLPT-STD
+            assert found.metrics == three
+    # F alone is printed: 8 sets of tasks, 3 of oCLIP's, 4 portions.
+    assert [counts[n] for n in ("vlpt-ablation", "oclip-ablation", "oclip-portion")] == [8, 3, 4]
     fractions = reproductions.known()["dig-fractions"]
     by_label = {row.label: row for row in fractions.rows}
     assert printed(by_label["DiG, 10 %"], figures, split="svt/test") == "94.4"
@@ -325,7 +332,9 @@ def test_unknown_names_are_answered_with_near_ones(run: Run, prepared: Path) -> 
 def test_without_a_table_they_are_listed(run: Run) -> None:
     assert [row["table"] for row in document(run("reproduce", "--json"))] == [
         "dig-main", "dig-frozen", "dig-fractions", "seqclr-mapping", "cr-str", "dig-superres",
-        "dig-segmentation",
+        "dig-segmentation", "vlpt-psenet", "vlpt-psenet-totaltext", "vlpt-psenet-ctw1500", "vlpt-east",
+        "vlpt-east-td500", "vlpt-db", "vlpt-db-totaltext", "vlpt-db-td500", "vlpt-ablation",
+        "oclip-ablation", "oclip-portion",
     ]  # fmt: skip
     assert "| dig-frozen |" in run("reproduce").out
 

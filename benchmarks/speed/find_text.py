@@ -13,10 +13,10 @@ mask a text for PSENet. Both are timed in turn in one process, on one thread. Th
 at an overlap of one half, is printed, and no time if it is below 0.999: 0.9 for DB, where texts near its
 threshold differ, because cv2.fillPoly counts the pixels of a box's border and corners are rounded.
 
-In three runs on two busy x86-64 cores PSENet took a 21st to a 41st of the plain side's time for boxes and a
-20th to a 31st for outlines; with the texts of ICDAR 2015's first ten test photographs, of which most are
-ignored, 1 / 2.3 for boxes. DB took 10 to 11 times the plain side's time for boxes and 9 to 20 times for
-outlines: OpenCV's contours are compiled. So is the official growth of PSENet, which is not among these.
+In two runs on two busy x86-64 cores PSENet took a 40th of the plain side's time for boxes and a 26th to a
+29th for outlines; with the texts of ICDAR 2015's first ten test photographs, of which most are ignored,
+1 / 2.3 for boxes. DB took 5.5 times the plain side's time for boxes (6 ms a map) and 7.5 times for outlines
+(12 ms): OpenCV's contours are compiled. So is the official growth of PSENet, which is not among these.
 """
 
 from __future__ import annotations
