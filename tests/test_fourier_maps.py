@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strbench.annotations.boxes import read_boxes
+from strbench.baselines.parts.detecting import test_row as row
 from strbench.baselines.parts.fourier_maps import (
     DEGREE,
     STRIDES,
@@ -30,7 +31,6 @@ from strbench.baselines.parts.fourier_maps import (
     unsuppressed,
 )
 from strbench.baselines.parts.fourier_maps import Test as Settings
-from strbench.baselines.parts.fourier_maps import test_named as named
 from strbench.baselines.parts.text_centre import centre, long_sides
 from strbench.baselines.parts.text_polygons import Points
 from strbench.errors import StrbenchError
@@ -386,9 +386,9 @@ def test_rectangles_around_quads_overlap_more_often(shared: Path) -> None:
 
 
 def test_unknown_test_settings_are_refused() -> None:
-    assert named("ic15") is TESTS["ic15"]
+    assert row(TESTS, "ic15") is TESTS["ic15"]
     with pytest.raises(StrbenchError, match="No row of test settings is named 'ic51'"):
-        named("ic51")
+        row(TESTS, "ic51")
 
 
 def test_settings_are_told_in_words() -> None:

@@ -26,6 +26,7 @@ from strbench.baselines.parts.character_attention import (
     spelt,
     symbols,
 )
+from strbench.baselines.parts.hard_negatives import batch_dice
 from strbench.baselines.parts.proposals import (
     Proposal,
     Sampled,
@@ -37,7 +38,6 @@ from strbench.baselines.parts.proposals import (
 from strbench.baselines.parts.roi_align import at_centres, roi_align
 from strbench.baselines.parts.spotting_heads import (
     character_loss,
-    dice,
     reading_loss,
     text_outline,
 )
@@ -471,14 +471,14 @@ def test_symbols() -> None:
 def test_dice_of_a_batch_by_hand() -> None:
     truth = torch.tensor([[[1, 1, 0, 0]]], dtype=torch.bool)
     counts = torch.ones_like(truth)
-    assert dice(truth.float(), truth, counts) == pytest.approx(0, abs=1e-6)
+    assert batch_dice(truth.float(), truth, counts) == pytest.approx(0, abs=1e-6)
     made = torch.tensor([[[0.5, 0.0, 0.5, 0.5]]])
-    assert dice(made, truth, counts) == pytest.approx(1 - 2 * 0.5 / 3.5)
+    assert batch_dice(made, truth, counts) == pytest.approx(1 - 2 * 0.5 / 3.5)
     counts = torch.tensor([[[1, 1, 0, 0]]], dtype=torch.bool)
-    assert dice(made, truth, counts) == pytest.approx(1 - 2 * 0.5 / 2.5)
+    assert batch_dice(made, truth, counts) == pytest.approx(1 - 2 * 0.5 / 2.5)
     # two images are one map
     two = torch.cat([made, torch.zeros_like(made)]), torch.cat([truth, truth])
-    assert dice(*two, torch.ones(2, 1, 4)) == pytest.approx(1 - 2 * 0.5 / 5.5)
+    assert batch_dice(*two, torch.ones(2, 1, 4)) == pytest.approx(1 - 2 * 0.5 / 5.5)
 
 
 def test_character_maps_by_hand() -> None:

@@ -44,11 +44,12 @@ from strbench.placing import (
 from strbench.types import Detection, Region
 
 from ..parts.backbones import backbone
-from ..parts.db_maps import found, targets, test_named
-from ..parts.detecting import DetectorTraining, detector_method, normalised
+from ..parts.db_maps import TESTS, found, targets
+from ..parts.detecting import DetectorTraining, detector_method, normalised, test_row
 from ..parts.fine_head import fine_head
-from ..parts.hard_negatives import balanced
-from ..parts.ranks import mean_over_ranks, sum_over_ranks
+from ..parts.hard_negatives import balanced, batch_dice
+from ..parts.precision import exact
+from ..parts.ranks import mean_over_ranks
 
 STEEPNESS = 50  # k of the binarisation; section 3.2
 PROBABILITY_WEIGHT = 5.0  # MhLiao/DB, decoders/seg_detector_loss.py, L1BalanceCELoss
@@ -208,31 +209,23 @@ class Binarisation(nn.Module):
         features = self.features(batch["images"])
         logits, threshold = self.probability(features)[:, 0], self.threshold(features)[:, 0]
         with torch.autocast(logits.device.type, enabled=False):
-            exact = torch.float64 if logits.dtype == torch.float64 else torch.float32
-            logits, threshold = logits.to(exact), threshold.to(exact).sigmoid()
+            logits, threshold = exact(logits), exact(threshold).sigmoid()
             truth, counts, band = batch["shrunk"], batch["counts"], batch["band"]
-            every = F.binary_cross_entropy_with_logits(logits, truth.to(exact), reduction="none")
+            every = F.binary_cross_entropy_with_logits(
+                logits, truth.to(logits.dtype), reduction="none"
+            )
             probability = balanced(every, truth & counts, ~truth & counts)
-            far = (threshold - batch["threshold"].to(exact)).abs()
+            far = (threshold - batch["threshold"].to(threshold.dtype)).abs()
             border = mean_over_ranks(far[band].sum(), band.sum())
             binary = torch.sigmoid(STEEPNESS * (logits.sigmoid() - threshold))
-            overlap = _overlap(binary, truth.to(exact), counts.to(exact))
+            overlap = batch_dice(binary, truth, counts)
             loss = PROBABILITY_WEIGHT * probability + THRESHOLD_WEIGHT * border + overlap
         return {"loss": loss, "probability": probability, "threshold": border, "binary": overlap}
 
 
-def _overlap(made: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
-    """The dice loss of a whole batch, as one map."""
-    sums = torch.stack(
-        [(made * truth * counts).sum(), (made * counts).sum() + (truth * counts).sum()]
-    )
-    common, whole = sum_over_ranks(sums)
-    return 1 - 2 * common / (whole + 1e-6)
-
-
 def finder(module: nn.Module, config: Config) -> Finder:
     """What reads photographs under the run's row of test settings."""
-    test = test_named(config.test)
+    test = test_row(TESTS, config.test)
 
     def find(images: Tensor) -> list[list[Detection]]:
         maps = module(normalised(images)).cpu().numpy()  # (B, H, W)

@@ -47,9 +47,11 @@ from strbench.types import Detection, Polygon, Region
 
 from ..parts.backbones import backbone
 from ..parts.batchnorm import BatchNorm2d
-from ..parts.detecting import DetectorTraining, detector_method, normalised
-from ..parts.east_maps import STRIDE, Angles, Labels, found, targets, test_named
-from ..parts.ranks import mean_over_ranks, sum_over_ranks
+from ..parts.detecting import DetectorTraining, detector_method, normalised, test_row
+from ..parts.east_maps import STRIDE, TESTS, Angles, Labels, found, targets
+from ..parts.hard_negatives import batch_dice
+from ..parts.precision import exact
+from ..parts.ranks import mean_over_ranks
 
 TURN, STRETCH = 10.0, 0.2  # degrees, share of the height; SakuraRiven/EAST, dataset.py
 WINDOWS = 1000  # that are tried; the same
@@ -278,10 +280,7 @@ class East(nn.Module):
         maps = self.merge(self.backbone(images))
         score, sides, angle = self.score(maps)[:, 0], self.sides(maps), self.angle(maps)[:, 0]
         with torch.autocast(images.device.type, enabled=False):
-            score, sides, angle = (
-                (x if x.dtype == torch.float64 else x.float()).sigmoid()
-                for x in (score, sides, angle)
-            )
+            score, sides, angle = (exact(x).sigmoid() for x in (score, sides, angle))
             most = math.radians(self.config.angles)
             return score, sides * self.config.reach, (2 * angle - 1) * most
 
@@ -291,7 +290,7 @@ class East(nn.Module):
         with torch.autocast(score.device.type, enabled=False):
             counts = batch["counts"]
             text = batch["score"] & counts
-            overlap = _overlap(score, text.to(score), counts.to(score))
+            overlap = batch_dice(score, text, counts, eps=1e-5)
             pairs = (x.permute(0, 2, 3, 1)[text] for x in (sides, batch["sides"].to(sides)))
             apart = 1 - (angle[text] - batch["angle"].to(angle)[text]).cos()
             over = text.sum() if self.config.average == "text" else text.numel()
@@ -299,16 +298,6 @@ class East(nn.Module):
             turn = mean_over_ranks(apart.sum(), over)
             loss = self.config.score_weight * overlap + box + self.config.angle_weight * turn
         return {"loss": loss, "score": overlap, "box": box, "angle": turn}
-
-
-def _overlap(made: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
-    """The dice loss of a whole batch, as one map."""
-    sums = torch.stack(
-        [(made * truth * counts).sum(), (made * counts).sum() + (truth * counts).sum()]
-    )
-    common, whole = sum_over_ranks(sums)
-    loss: Tensor = 1 - 2 * common / (whole + 1e-5)
-    return loss
 
 
 def _iou_loss(made: Tensor, truth: Tensor) -> Tensor:
@@ -329,7 +318,7 @@ def _area(sides: Tensor) -> Tensor:
 
 def finder(module: nn.Module, config: Config) -> Finder:
     """What reads photographs under the run's row of test settings."""
-    test = test_named(config.test)
+    test = test_row(TESTS, config.test)
 
     def find(images: Tensor) -> list[list[Detection]]:
         score, sides, angle = (x.cpu().numpy() for x in module(normalised(images)))

@@ -55,18 +55,19 @@ from strbench.placing import (
 from strbench.types import Detection, Region
 
 from ..parts.backbones import backbone
-from ..parts.detecting import DetectorTraining, detector_method, normalised
+from ..parts.detecting import DetectorTraining, detector_method, normalised, test_row
 from ..parts.fourier_maps import (
     DEGREE,
     POINTS,
     STRIDES,
+    TESTS,
     Level,
     Levels,
     found,
     targets,
-    test_named,
 )
 from ..parts.hard_negatives import balanced
+from ..parts.precision import exact
 from ..parts.ranks import mean_over_ranks
 
 COARSEST = STRIDES[-1]
@@ -224,11 +225,10 @@ class FourierContours(nn.Module):
         """Logits of text and of centre (B, H, W), signatures (B, 22, H, W) of each level, the finest first."""
         out = []
         for maps in self.neck(self.backbone(images)[1:]):
-            classes, signature = self.classes(maps), self.signature(maps)
-            exact = torch.float64 if maps.dtype == torch.float64 else torch.float32
-            no_text, text, no_centre, centre = classes.to(exact).unbind(1)
+            classes, signature = exact(self.classes(maps)), exact(self.signature(maps))
+            no_text, text, no_centre, centre = classes.unbind(1)
             # The softmax of two is the sigmoid of their difference.
-            out.append((text - no_text, centre - no_centre, signature.to(exact)))
+            out.append((text - no_text, centre - no_centre, signature))
         return out
 
     def forward(self, images: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -289,7 +289,7 @@ class FourierContours(nn.Module):
 
 def finder(module: nn.Module, config: Config) -> Finder:
     """What reads photographs under the run's row of test settings."""
-    test = test_named(config.test)
+    test = test_row(TESTS, config.test)
 
     def find(images: Tensor) -> list[list[Detection]]:
         maps = [[m.cpu().numpy() for m in level] for level in module(normalised(images))]

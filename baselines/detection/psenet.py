@@ -41,9 +41,10 @@ from strbench.types import Detection, Region
 
 from ..parts.backbones import backbone
 from ..parts.batchnorm import BatchNorm2d
-from ..parts.detecting import DetectorTraining, detector_method, normalised
+from ..parts.detecting import DetectorTraining, detector_method, normalised, test_row
 from ..parts.hard_negatives import dice
-from ..parts.pse_maps import MOST_WORDS, found, targets, test_named
+from ..parts.precision import exact
+from ..parts.pse_maps import MOST_WORDS, TESTS, found, targets
 from ..parts.ranks import mean_over_ranks
 
 TEXT_WEIGHT = 0.7  # of the whole text, the kernels have the rest; config/psenet/*.py
@@ -257,8 +258,7 @@ class ScaleExpansion(nn.Module):
         """Logits (B, K, H, W) of normalised images (B, 3, H, W): the whole text, then ever smaller kernels."""
         logits: Tensor = self.head(self.neck(self.backbone(images)))
         with torch.autocast(logits.device.type, enabled=False):
-            exact = torch.float64 if logits.dtype == torch.float64 else torch.float32
-            return _resized(logits.to(exact), images.shape[2:])
+            return _resized(exact(logits), images.shape[2:])
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``losses`` of a batch of ``parts.detecting.views``."""
@@ -314,7 +314,7 @@ def selected(logits: Tensor, text: Tensor, counts: Tensor) -> Tensor:
 
 def finder(module: nn.Module, config: Config) -> Finder:
     """What reads photographs under the run's row of test settings."""
-    test = test_named(config.test)
+    test = test_row(TESTS, config.test)
 
     def find(images: Tensor) -> list[list[Detection]]:
         maps = module(normalised(images)).cpu().numpy()  # (B, K, H, W)

@@ -71,7 +71,6 @@ from ..parts.boundary_maps import (
     Proposals,
     proposed,
     targets,
-    test_named,
 )
 from ..parts.boundary_networks import (
     AdaptiveDeformation,
@@ -82,7 +81,7 @@ from ..parts.boundary_networks import (
     stem_width,
     with_stem,
 )
-from ..parts.detecting import detector_method, normalised
+from ..parts.detecting import detector_method, normalised, test_row
 from ..parts.ranks import mean_over_ranks
 from ..parts.textbpn_recipes import PLUS_RECIPES, RECIPES, Config, PlusConfig
 
@@ -230,7 +229,7 @@ class BoundaryProposals(nn.Module):
 
 def finder(module: nn.Module, config: Config) -> Finder:
     """What reads photographs under the run's row of test settings."""
-    test = test_named(config.test, PLUS_TESTS if isinstance(config, PlusConfig) else TESTS)
+    test = test_row(PLUS_TESTS if isinstance(config, PlusConfig) else TESTS, config.test)
 
     def find(images: Tensor) -> list[list[Detection]]:
         maps, logits = module(normalised(images))

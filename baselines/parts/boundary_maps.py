@@ -23,7 +23,6 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from strbench.errors import unknown_name
 from strbench.geometry import bounds, clockwise
 from strbench.loading import Sizing
 from strbench.placing import Scene
@@ -256,17 +255,6 @@ PLUS_TESTS: Mapping[str, Test] = {
     "ic17": _plus(_limits(960, 2048), 0.5, 0.75),
     "pages": _plus(Sizing(), 0.325, 0.5),
 }
-
-
-def test_named(name: str, rows: Mapping[str, Test]) -> Test:
-    """The row of ``TESTS`` or ``PLUS_TESTS``.
-
-    Raises:
-        StrbenchError: there is none of that name.
-    """
-    if name not in rows:
-        raise unknown_name("row of test settings", name, rows)
-    return rows[name]
 
 
 class Proposals(NamedTuple):

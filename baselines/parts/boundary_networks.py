@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .boundary_maps import POINTS
+from .precision import exact
 from .ranks import sum_over_ranks
 
 REACH = 16.0  # pixels that a step moves a point at most; GXYM/TextBPN, network/textnet.py: clip_dis
@@ -318,7 +319,7 @@ class Evolution(nn.Module):
         """
         # Everything here is in pixels, of which bfloat16 has too few.
         with torch.autocast(maps.device.type, enabled=False):
-            maps = maps if maps.dtype == torch.float64 else maps.float()
+            maps = exact(maps)
             points = points.to(maps.dtype)
             last = points.new_tensor((size[1], size[0])) - self.margin
             made = []

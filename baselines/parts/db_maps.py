@@ -10,7 +10,6 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from strbench.errors import unknown_name
 from strbench.geometry import bounds
 from strbench.loading import Sizing
 from strbench.placing import Scene
@@ -102,17 +101,6 @@ TESTS: Mapping[str, Test] = {
     # Ours, for pages drawn here: as they are.
     "pages": Test(sizing=Sizing(rule="native"), mode="box", score=0.5, unclip=1.5),
 }
-
-
-def test_named(name: str) -> Test:
-    """The row of ``TESTS``.
-
-    Raises:
-        StrbenchError: there is none of that name.
-    """
-    if name not in TESTS:
-        raise unknown_name("row of test settings", name, TESTS)
-    return TESTS[name]
 
 
 def found(probability: NDArray[np.float32], test: Test) -> list[Detection]:

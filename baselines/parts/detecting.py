@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from strbench.augment import color_jitter
 from strbench.draws import random_turns, uniform
+from strbench.errors import unknown_name
 from strbench.feeds import Feed
 from strbench.methods import Finder, LoopConfig, Method, Optimiser, PageBatch, Schedule, View
 from strbench.types import Card
@@ -22,6 +23,7 @@ DETECTORS = (
 # Of ImageNet's images in [0, 1], RGB; torchvision's documentation.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+Row = TypeVar("Row")
 _ORDER, _FACTORS = 0, 1  # streams of draws
 
 
@@ -42,6 +44,17 @@ class DetectorTraining(LoopConfig):
     brightness: float = 0.0  # factors of the colours are drawn from 1 - this to 1 + this
     contrast: float = 0.0
     saturation: float = 0.0
+
+
+def test_row(rows: Mapping[str, Row], name: str) -> Row:
+    """One of a paper's rows of test settings.
+
+    Raises:
+        StrbenchError: there is none of that name.
+    """
+    if name not in rows:
+        raise unknown_name("row of test settings", name, rows)
+    return rows[name]
 
 
 def normalised(

@@ -15,7 +15,6 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from strbench.errors import unknown_name
 from strbench.loading import Sizing
 from strbench.placing import Scene
 from strbench.raster import Window, window
@@ -199,17 +198,6 @@ TESTS: Mapping[str, Test] = {
     # Ours, for pages drawn here: as they are.
     "pages": Test(sizing=Sizing(rule="native"), score=0.8),
 }
-
-
-def test_named(name: str) -> Test:
-    """The row of ``TESTS``.
-
-    Raises:
-        StrbenchError: there is none of that name.
-    """
-    if name not in TESTS:
-        raise unknown_name("row of test settings", name, TESTS)
-    return TESTS[name]
 
 
 def found(

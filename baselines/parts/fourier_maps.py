@@ -14,7 +14,6 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from strbench.errors import unknown_name
 from strbench.geometry import bounds
 from strbench.loading import Sizing
 from strbench.placing import Scene
@@ -181,17 +180,6 @@ TESTS: Mapping[str, Test] = {
     # Ours, for pages drawn here: as they are.
     "pages": Test(sizing=Sizing(rule="native"), mode="quad", alpha=1.2, beta=1.0),
 }
-
-
-def test_named(name: str) -> Test:
-    """The row of ``TESTS``.
-
-    Raises:
-        StrbenchError: there is none of that name.
-    """
-    if name not in TESTS:
-        raise unknown_name("row of test settings", name, TESTS)
-    return TESTS[name]
 
 
 def found(levels: Sequence[Level], test: Test) -> list[Detection]:

@@ -78,3 +78,17 @@ def dice(
     else:
         whole = made.sum(1) + truth.sum(1) + eps
     return 1 - 2 * common / whole
+
+
+def batch_dice(made: Tensor, truth: Tensor, mask: Tensor, *, eps: float = 1e-6) -> Tensor:
+    """One minus the dice overlap of a whole batch's maps where ``mask`` is set, over all ranks as one map.
+
+    Args:
+        made: of any shape, values in [0, 1].
+        truth, mask: of the same shape, numbers or bool.
+    """
+    wanted = truth.to(made.dtype) * mask
+    made = made * mask
+    common, whole = sum_over_ranks(torch.stack([(made * wanted).sum(), (made + wanted).sum()]))
+    loss: Tensor = 1 - 2 * common / (whole + eps)
+    return loss

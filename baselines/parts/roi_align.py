@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .precision import exact
+
 SAMPLES = 2  # a side of a bin: four points, section 3 of Mask R-CNN
 
 
@@ -32,7 +34,7 @@ def roi_align(features: Tensor, boxes: Sequence[Tensor], size: int, *, scale: fl
     [[2.5, 4.5], [10.5, 12.5]]
     """
     with torch.autocast(features.device.type, enabled=False):
-        features = features if features.dtype == torch.float64 else features.float()
+        features = exact(features)
         channels, high, wide = features.shape[1:]
         side = size * SAMPLES
         size_of = features.new_tensor([wide, high])

@@ -13,7 +13,7 @@ from strbench.raster import components, outlines
 
 from .character_attention import NONE
 from .proposals import draw_weights
-from .ranks import mean_over_ranks, sum_over_ranks
+from .ranks import mean_over_ranks
 from .spotting_maps import CHARACTERS
 from .text_polygons import Points, offset, rectangles
 
@@ -55,20 +55,6 @@ class MaskHead(nn.Module):
         for conv in self.convs:
             features = F.relu(conv(features))
         return F.relu(self.finer(features))
-
-
-def exact(tensor: Tensor) -> Tensor:
-    """In float32 or float64."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
-
-
-def dice(made: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
-    """One minus the dice overlap of a whole batch's maps (B, H, W), over all ranks as one map."""
-    wanted = truth.to(made.dtype) * counts
-    made = made * counts
-    common, whole = sum_over_ranks(torch.stack([(made * wanted).sum(), (made + wanted).sum()]))
-    loss: Tensor = 1 - 2 * common / (whole + 1e-6)
-    return loss
 
 
 def character_loss(logits: Tensor, truth: Tensor) -> Tensor:

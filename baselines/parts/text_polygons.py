@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from strbench.types import Point, Region
+from strbench.types import Point
 
 Points = NDArray[np.float64]  # (N, 2) x and y
 
@@ -100,8 +100,3 @@ def distances(
     share = np.clip(share, 0, 1)
     far: Points = np.hypot(dx - share * along[:, 0], dy - share * along[:, 1]).min(axis=-1)
     return far
-
-
-def legible(regions: Sequence[Region]) -> list[Region]:
-    """The regions that count."""
-    return [region for region in regions if not region.ignored]

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .postnorm import Attention
+from .precision import exact
 from .ranks import gathered, mean_over_ranks, rank
 
 NORM_EPS = 1e-6
@@ -201,11 +202,6 @@ def nearest(table: Tensor, ids: Tensor, count: int) -> Tensor:
     likeness = rows[ids] @ rows.T  # (N, V)
     likeness.scatter_(1, ids[:, None], torch.inf)
     return likeness.topk(count).indices
-
-
-def exact(tensor: Tensor) -> Tensor:
-    """In float32; float64 stays."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 class Contrast(nn.Module):

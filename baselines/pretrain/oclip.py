@@ -63,6 +63,7 @@ from ..parts.backbones import backbone
 from ..parts.detecting import DETECTORS, normalised
 from ..parts.oclip_networks import AttentionPool, Decoder, Deviations, WordEncoder
 from ..parts.oclip_words import SPECIAL, Spaces, WeakFeed, alphabet_of, resized_crop, targets
+from ..parts.precision import exact
 from ..parts.ranks import gathered, gathered_with_gradient, mean_over_ranks
 
 # Of CLIP's images in [0, 1], RGB; bytedance/oclip, src/clip/clip.py
@@ -256,21 +257,17 @@ class WordsInImages(nn.Module):
 
     def _text_vectors(self, words: Tensor, is_word: Tensor) -> Tensor:
         """Means (B, dim) of the word slots."""
-        words = _exact(words)
+        words = exact(words)
         if not self.config.masked_mean:
             return words.mean(1)
         return (words * is_word[..., None]).sum(1) / is_word.sum(1, keepdim=True).clamp(min=1)
-
-
-def _exact(tensor: Tensor) -> Tensor:
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def _characters(logits: Tensor, hidden: Tensor) -> dict[str, Tensor]:
     """Cross entropy of the hidden characters (B, K) of all ranks' words, 0 where there are none."""
     with torch.autocast(logits.device.type, enabled=False):
         total = F.cross_entropy(
-            _exact(logits).flatten(0, 1), hidden.flatten(), ignore_index=0, reduction="sum"
+            exact(logits).flatten(0, 1), hidden.flatten(), ignore_index=0, reduction="sum"
         )
         counts = hidden > 0
         right = ((logits.argmax(2) == hidden) & counts).sum()
@@ -287,7 +284,7 @@ def _contrast(images: Tensor, texts: Tensor, has_words: Tensor, scale: Tensor) -
     """
     with torch.autocast(images.device.type, enabled=False):
         images, texts = (
-            gathered_with_gradient(F.normalize(_exact(rows), dim=1)) for rows in (images, texts)
+            gathered_with_gradient(F.normalize(exact(rows), dim=1)) for rows in (images, texts)
         )
         absent = gathered(has_words.to(images.dtype)) == 0
         factor = scale.exp()

@@ -46,6 +46,7 @@ from strbench.types import Card, Region
 
 from ..parts.backbones import backbone
 from ..parts.detecting import DETECTORS, normalised
+from ..parts.precision import exact
 from ..parts.ranks import mean_over_ranks
 from ..parts.stkm_networks import PAD, POSITIONS, Decoder, Fusion, Shape, divergence
 
@@ -282,7 +283,7 @@ class KnowledgeMiner(nn.Module):
         before, target = whole[:, : longest - 1], whole[:, 1:longest]
         logits = self.logits(self.encode(batch["images"]), before)
         with torch.autocast(logits.device.type, enabled=False):
-            logits = logits if logits.dtype == torch.float64 else logits.float()
+            logits = exact(logits)
             apart = divergence(
                 logits, target, smoothing=self.config.smoothing, spread=self.config.spread
             )

@@ -56,13 +56,13 @@ from strbench.types import Card, Region
 from ..parts.backbones import backbone
 from ..parts.detecting import DETECTORS, normalised
 from ..parts.postnorm import inside
+from ..parts.precision import exact
 from ..parts.ranks import mean_over_ranks
 from ..parts.vlpt_networks import (
     Contrast,
     CrossEncoder,
     ImageEncoder,
     TextEncoder,
-    exact,
     init_transformer,
     piece_head,
 )

@@ -36,7 +36,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from strbench.errors import StrbenchError, unknown_name
+from strbench.errors import StrbenchError
 from strbench.feeds import PageFeed
 from strbench.loading import Sizing
 from strbench.methods import Finder, Method, Schedule
@@ -44,8 +44,10 @@ from strbench.types import Detection
 
 from ..parts.backbones import backbone
 from ..parts.character_attention import NONE, CharacterAttention, spelt
-from ..parts.detecting import DetectorTraining, detector_method, normalised
+from ..parts.detecting import DetectorTraining, detector_method, normalised, test_row
 from ..parts.fine_head import fine_head
+from ..parts.hard_negatives import batch_dice
+from ..parts.precision import exact
 from ..parts.proposals import (
     Proposal,
     Pyramid,
@@ -63,8 +65,6 @@ from ..parts.spotting_heads import (
     BoxHead,
     MaskHead,
     character_loss,
-    dice,
-    exact,
     reading_loss,
     text_outline,
 )
@@ -206,7 +206,7 @@ class MaskTextSpotter(nn.Module):
         says = self.reader(fine[told], ids)
         with torch.autocast(logits.device.type, enabled=False):
             parts = {
-                "segmentation": dice(probability, batch["shrunk"], batch["counts"]),
+                "segmentation": batch_dice(probability, batch["shrunk"], batch["counts"]),
                 "box": mean_over_ranks(
                     F.cross_entropy(logits, (owner >= 0).long(), reduction="sum"), len(owner)
                 ),
@@ -281,10 +281,8 @@ def finder(module: nn.Module, config: Config) -> Finder:
     Raises:
         StrbenchError: there is no row of that name.
     """
-    if config.test not in TESTS:
-        raise unknown_name("row of test settings", config.test, TESTS)
     assert isinstance(module, MaskTextSpotter)
-    test = TESTS[config.test]
+    test = test_row(TESTS, config.test)
 
     def find(images: Tensor) -> list[list[Detection]]:
         fused = module.features(normalised(images))
