@@ -13,6 +13,12 @@ from strbench.store import prepared_splits
 from strbench.types import Task
 
 _OURS = ("smoke", "cpu-hour", "small", "full")  # recipes of strbench's own
+_EXAMPLES: dict[Task, str] = {
+    "recognition": "--data iiit5k/train --data svt/train",
+    "detection": "--data ic15_det/train",
+    "super-resolution": "--data textzoom/train",
+    "segmentation": "--data textseg/train",
+}
 _RENDERED: dict[Task, str] = {
     "detection": "rendered_pages/train",
     "super-resolution": "rendered_pairs/train",
@@ -38,7 +44,7 @@ def default_data(
     if name not in _OURS:
         raise StrbenchError(
             f"The recipe {name} needs the paper's kind of data, and not all of it was given.",
-            hint="For example: --data iiit5k/train --data svt/train   (see: strbench list datasets)",
+            hint=f"For example: {_EXAMPLES[task]}   (see: strbench list datasets)",
         )
     if task in _RENDERED:
         split = _RENDERED[task]
