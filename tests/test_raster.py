@@ -72,7 +72,7 @@ def test_filling_is_even_odd_at_pixel_centres(
     expected = np.zeros((height, width), bool)
     for (ax, ay), (bx, by) in zip(points, points[1:] + points[:1], strict=True):
         crossed = (ay <= y) != (by <= y)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             at = ax + (y - ay) * (bx - ax) / (by - ay)
         expected ^= crossed & (at <= x)
     seen = window(points, height, width, margin=margin)
