@@ -215,6 +215,8 @@ class Method:
     # Prefixes of the tensors that may stay as drawn when another run's weights are taken over; None:
     # it does not start from other weights.
     fresh: tuple[str, ...] | None = None
+    # From tensors as another project names them to those of this module; None: it takes no files.
+    adopts: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
     # Settings that decide the tensors' shapes: a run that starts from another takes them from there.
     shape: tuple[str, ...] = ("size",)
     feeds: tuple[str, ...] = ()  # entries that start from this one's weights, the usual one first

@@ -26,6 +26,7 @@ from strbench.feeds import feed_of
 from strbench.files import lock
 from strbench.home import home
 from strbench.methods import LoopConfig, Method, inherit
+from strbench.origins import info_of, opened
 from strbench.scores import Data
 from strbench.settings import override
 from strbench.streams import Portion, Stream, Subset, parse_portions
@@ -46,7 +47,7 @@ class Plan:
     portions: list[Portion]
     unlabelled: list[Portion]
     subset: Subset | None
-    parents: tuple[str, ...]  # names or folders of the runs whose weights it starts from
+    parents: tuple[str, ...]  # names or folders of the runs, or files, whose weights it starts from
     seed: int
     device: torch.device
 
@@ -118,7 +119,7 @@ def make_plan(
     entry, method, implied = find_entry(kind, name)
     where = pick_device(device)
     recipe = pick_recipe(method, recipe, where)
-    origins = [models.load_info(models.run_directory(parent)) for parent in parents]
+    origins = [info_of(parent) for parent in parents]
     check_parents(entry, method, origins)
     inherited = [
         f"{setting}={origin.config[setting]}"
@@ -321,16 +322,16 @@ def _silent(text: str) -> None:
 
 
 def _build(plan: Plan, say: Callable[[str], None]) -> tuple[nn.Module, list[str], list[str]]:
-    """The module at its first step, the run ids it descends from, and the parents' checksums."""
+    """The module at its first step, the runs and files it descends from, and the parents' checksums."""
     torch.manual_seed(plan.seed)
     module = plan.method.build(plan.config)
-    loaded = [models.load_run(models.run_directory(parent)) for parent in plan.parents]
-    if loaded:
-        weights = {info.name: tensors for info, _, tensors, _ in loaded}
+    origins = [opened(parent, plan.method) for parent in plan.parents]
+    if origins:
+        weights = {origin.info.name: origin.tensors for origin in origins}
         fresh = inherit(module, weights, fresh=plan.method.fresh or ())
         say(f"weights from {', '.join(weights)}; fresh here: {_shortened(fresh)}")
-    lineage = [run for info, *_ in loaded for run in (info.record, *info.parents)]
-    return module, lineage, [weights["sha256"] for *_, weights in loaded]
+    lineage = [told for origin in origins for told in origin.lineage]
+    return module, lineage, [origin.sha256 for origin in origins]
 
 
 def _shortened(names: Sequence[str]) -> str:

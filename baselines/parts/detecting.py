@@ -16,6 +16,8 @@ from strbench.feeds import Feed
 from strbench.methods import Finder, LoopConfig, Method, Optimiser, PageBatch, Schedule, View
 from strbench.types import Card
 
+from .backbones import adopted
+
 # What starts from a pretraining on photographs, the usual one first.
 DETECTORS = (
     "psenet", "db", "dbpp", "east", "fcenet", "textbpn", "textbpnpp", "mask-textspotter",
@@ -131,5 +133,6 @@ def detector_method(
         feed=feed,
         finder=finder,
         fresh=fresh,
+        adopts=adopted,
         shape=("size",),
     )

@@ -59,7 +59,7 @@ from strbench.errors import StrbenchError
 from strbench.methods import LoopConfig, Method, PageBatch, View
 from strbench.types import Card
 
-from ..parts.backbones import backbone
+from ..parts.backbones import adopted, backbone
 from ..parts.detecting import DETECTORS, normalised
 from ..parts.oclip_networks import AttentionPool, Decoder, Deviations, WordEncoder
 from ..parts.oclip_words import SPECIAL, Spaces, WeakFeed, alphabet_of, resized_crop, targets
@@ -344,5 +344,6 @@ OCLIP = Method(
     task="detection",
     feed=feed,
     fresh=("pool.", "text.", "decoder.", "logit_scale"),
+    adopts=adopted,
     feeds=DETECTORS,
 )

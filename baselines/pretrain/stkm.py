@@ -44,7 +44,7 @@ from strbench.methods import LoopConfig, Method, Optimiser, PageBatch, Schedule,
 from strbench.placing import Placement, Scene, scaling, turning
 from strbench.types import Card, Region
 
-from ..parts.backbones import backbone
+from ..parts.backbones import adopted, backbone
 from ..parts.detecting import DETECTORS, normalised
 from ..parts.precision import exact
 from ..parts.ranks import mean_over_ranks
@@ -330,5 +330,7 @@ STKM = Method(
     export=export,
     task="detection",
     feed=feed,
+    fresh=("neck.", "decoder.", "classifier."),
+    adopts=adopted,
     feeds=DETECTORS,
 )

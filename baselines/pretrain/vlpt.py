@@ -53,7 +53,7 @@ from strbench.methods import LoopConfig, Method, PageBatch, Schedule, View
 from strbench.placing import Placement, Scene, scaling, turning
 from strbench.types import Card, Region
 
-from ..parts.backbones import backbone
+from ..parts.backbones import adopted, backbone
 from ..parts.detecting import DETECTORS, normalised
 from ..parts.postnorm import inside
 from ..parts.precision import exact
@@ -326,5 +326,6 @@ VLPT = Method(
     feed=feed,
     fresh=("image.", "text.", "kinds.", "itc.", "wip.", "cross.", "head."),
     shape=("size",),
+    adopts=adopted,
     feeds=DETECTORS,
 )

@@ -94,8 +94,8 @@ Parents = Annotated[
     typer.Option(
         "--from",
         metavar="RUN",
-        help="Run (name or folder) whose weights to start from; repeatable where a model has parts; "
-        "`scratch` for none.",
+        help="Run (name or folder) whose weights to start from, or a file with those of an image network; "
+        "repeatable where a model has parts; `scratch` for none.",
         autocompletion=_parents,
         rich_help_panel=COMMON,
     ),
@@ -274,9 +274,15 @@ def _newest_parent(model: str | None) -> list[str]:
 def _fed_by(parents: Sequence[str]) -> str:
     """The model that is usually trained from this run, its own kind from a model; from none the ViT with CTC."""
     from strbench.models import load_info, run_directory
+    from strbench.origins import is_file
 
     if not parents:
         return "vit-ctc"
+    if is_file(parents[0]):
+        raise StrbenchError(
+            f"Which model is to start from {parents[0]}?",
+            hint=f"strbench finetune db-r50 --from {parents[0]}",
+        )
     info = load_info(run_directory(parents[0]))
     feeds: tuple[str, ...] = registry.load(info.kind, info.entry).feeds
     if not feeds and info.kind == "models":
@@ -351,8 +357,9 @@ def _check(
 
     Says which recipe runs and why where none was named.
     """
-    from strbench import models, runs
+    from strbench import runs
     from strbench.devices import device_name, pick_device
+    from strbench.origins import info_of
     from strbench.settings import override
 
     typed = list(request.settings or [])
@@ -366,9 +373,7 @@ def _check(
     _, method, implied = runs.find_entry(kind, entry)
     recipe = _recipe(method, request)
     override(method.recipes[recipe], [*implied, *typed])
-    runs.check_parents(
-        entry, method, [models.load_info(models.run_directory(parent)) for parent in parents]
-    )
+    runs.check_parents(entry, method, [info_of(parent) for parent in parents])
     if request.recipe is None:
         others = ", ".join(name for name in method.recipes if name != recipe)
         device = device_name(pick_device(request.device))
