@@ -168,13 +168,21 @@ def run_name(table: str, scale: str, run: Training, seed: int) -> str:
     return f"{run.family or table}.{scale}.{run.key}-seed{seed}"
 
 
-def plan(table: str, scale: str, *, seeds: int = 0, only: Sequence[str] = ()) -> list[Step]:
+def plan(
+    table: str,
+    scale: str,
+    *,
+    seeds: int = 0,
+    only: Sequence[str] = (),
+    prepared: Collection[str] | None = None,
+) -> list[Step]:
     """Every step that a table needs, each behind those that it needs; equal ones once.
 
     Seed by seed, so that a plan that is cut short leaves whole tables of fewer seeds.
 
     Args:
         seeds: how many, counted from 0; 0: as many as the scale says.
+        prepared: splits that are at hand; None: those prepared here.
 
     Raises:
         StrbenchError: an unknown table, scale or row.
@@ -183,7 +191,7 @@ def plan(table: str, scale: str, *, seeds: int = 0, only: Sequence[str] = ()) ->
 
     found, chosen = find(table, scale)
     rows = rows_at(found, chosen, only)
-    prepared = set(prepared_splits())
+    prepared = set(prepared_splits() if prepared is None else prepared)
     tests = chosen.splits or found.columns
     at_hand = tuple(split for split in tests if split in prepared or is_drawn(split))
     steps: dict[tuple[str, str], Step] = {}

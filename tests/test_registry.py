@@ -13,7 +13,7 @@ import torch
 
 from strbench import registry
 from strbench.errors import StrbenchError, unknown_name
-from strbench.records import load_all
+from strbench.records import Record, load_all
 from strbench.registry import BUILT_IN, Kind
 from strbench.report.committed import committed_folder
 from strbench.settings import override
@@ -58,13 +58,18 @@ def test_cards_are_complete(kind: Kind, name: str) -> None:
     assert method.needs_labels or method.reader is None
 
 
+def _entry_of(record: Record) -> str:
+    """The entry that a training record is of."""
+    return str((record.config.get("resolved") or {}).get("entry", ""))
+
+
 @pytest.mark.parametrize(("kind", "name"), TRAINABLE)
 def test_a_status_is_earned_by_a_committed_record(kind: Kind, name: str) -> None:
     card = registry.load(kind, name).card
     runs = [
         record
         for record in load_all(committed_folder())
-        if record.status == "success" and record.name.startswith(f"{name}-") and record.weights
+        if record.status == "success" and record.weights and _entry_of(record) == name
     ]
     trained = {"methods": "pretrain", "models": "finetune"}[kind]
     is_trained = trained in {record.kind for record in runs}

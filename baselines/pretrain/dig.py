@@ -341,6 +341,7 @@ GEN = _method(
     "Gen: DiG's generative branch alone",
     {"tiny": 5_429_424, "small": 21_429_168, "base": 37_993_904},
     {name: replace(recipe, contrast=False) for name, recipe in RECIPES.items()},
+    status="trained",
 )
 DIS = _method(
     "dis",
@@ -354,4 +355,5 @@ DIS = _method(
         "base trainable": 59_892_736,
     },
     {name: replace(recipe, mim=False) for name, recipe in RECIPES.items()},
+    status="trained",
 )

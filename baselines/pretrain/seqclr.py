@@ -46,7 +46,7 @@ from torch import Tensor, nn
 
 from strbench.errors import StrbenchError, unknown_name
 from strbench.methods import LoopConfig, Method, Optimiser, Schedule, View, WordBatch
-from strbench.types import Card
+from strbench.types import Card, Status
 
 from ..parts import fourstage, vit
 from ..parts.contrast import spread
@@ -291,6 +291,7 @@ def _method(
     shape: tuple[str, ...],
     feeds: tuple[str, ...],
     notes: str = _NOTES,
+    status: Status = "parity-checked",
 ) -> Method:
     card = Card(
         name=name,
@@ -301,7 +302,7 @@ def _method(
         ),
         code="github.com/amazon-science/semimtr-text-recognition (Apache-2.0, parts, not used)",
         licence="Apache-2.0",
-        status="parity-checked",
+        status=status,
         parameters=parameters,
         resize="stretch-bicubic",
         height=recipes["paper"].height,
@@ -335,5 +336,6 @@ SEQCLR_VIT = _method(
     VIT_RECIPES,
     shape=("size", "height", "width"),
     feeds=("vit-ctc", "vit-attention", "vit-transformer", "vit-restorer", "vit-segmenter"),
+    status="trained",
     notes=_NOTES + " The ViT is strbench's own choice, for comparisons on one architecture.",
 )

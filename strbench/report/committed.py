@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import cast
 
 from strbench.files import write_atomically
-from strbench.records import load_all
+from strbench.records import Record, load_all
+from strbench.report import reproduced
 from strbench.report.frame import Metric
 from strbench.report.render import markdown
 from strbench.report.table import Report, build
+from strbench.reproductions import find, known, plan, rows_at, run_name
 
 TABLES: dict[str, tuple[str, tuple[Metric, ...]]] = {  # file -> what it is about, metrics in order
     "recognition.md": ("Recognition", ("word_accuracy",)),
@@ -29,10 +33,14 @@ def committed_folder() -> Path:
 
 
 def committed_tables() -> dict[str, str]:
-    """File name -> Markdown of every table that the packaged records give; none without a table."""
+    """File name -> Markdown of every table that the packaged records give; none without a table.
+
+    Runs of a paper's table, which are many and small, have a file of their own and stand in no other.
+    """
     folder = committed_folder()
-    runs = load_all(folder) if folder.is_dir() else []
-    documents = {}
+    every = load_all(folder) if folder.is_dir() else []
+    runs = [record for record in every if _table_of(record) is None]
+    documents = _rebuilt(every)
     for name, (title, metrics) in TABLES.items():
         made = [build(runs, metric=metric, paired=False) for metric in metrics]
         tables = [
@@ -48,6 +56,58 @@ def committed_tables() -> dict[str, str]:
             )
             text = markdown(Report(tuple(tables), made[0].omissions), intervals=True)
             documents[name] = f"{opening}\n{text}"
+    return documents
+
+
+def _table_of(record: Record) -> tuple[str, str] | None:
+    """The paper's table and the scale that a run belongs to by its name; None of any other run."""
+    table, _, rest = record.name.partition(".")
+    found = known().get(table)
+    scale = rest.partition(".")[0]
+    return (table, scale) if found is not None and scale in found.scales else None
+
+
+def _rebuilt(records: Sequence[Record]) -> dict[str, str]:
+    """File name -> Markdown of each paper's table of which there are scores, with the rows that have some."""
+    documents: dict[str, str] = {}
+    scored = [r for r in records if r.kind == "eval" and r.status == "success"]
+    for key in dict.fromkeys(filter(None, map(_table_of, scored))):
+        table, scale = key
+        found, chosen = find(table, scale)
+        own = [record for record in scored if _table_of(record) == key]
+        names = {record.name for record in own}
+        seeds = 1 + max(int(name.rpartition("-seed")[2]) for name in names)
+        rows = [
+            row.label
+            for row in rows_at(found, chosen)
+            if any(run_name(table, scale, row.run, seed) in names for seed in range(seeds))
+        ]
+        splits = {data.split for record in records for data in record.data}
+        steps = plan(table, scale, seeds=seeds, only=rows, prepared=splits)
+        weights = {record.name: record.weights.sha256 for record in own if record.weights}
+        made = [
+            reproduced.markdown(
+                reproduced.build(
+                    table,
+                    scale,
+                    found,
+                    chosen,
+                    steps,
+                    own,
+                    weights,
+                    metric=cast(Metric, metric),
+                )
+            )
+            for metric in found.metrics
+        ]
+        name = f"{table}.{scale}.md"
+        left = [row.label for row in rows_at(found, chosen) if row.label not in rows]
+        note = f"\nNot run, or not to the end: {'; '.join(left)}.\n" if left else ""
+        documents[name] = (
+            f"# {found.title}, scale {scale}\n\n"
+            f"Generated from `benchmarks/records/`, runs of `strbench reproduce {table} --scale {scale}`; "
+            "do not edit.\n\n" + "\n".join(made) + note
+        )
     return documents
 
 
