@@ -123,11 +123,11 @@ def _fan(polygon: shapely.Polygon) -> shapely.Geometry:
     triangles = shapely.polygons(np.array(corners))
     odd: shapely.Geometry = shapely.MultiPolygon()
     for triangle in triangles[shapely.area(triangles) > 0]:
-        odd = _surfaces(shapely.symmetric_difference(odd, triangle, grid_size=_GRID))
+        odd = surfaces(shapely.symmetric_difference(odd, triangle, grid_size=_GRID))
     return shapely.MultiPolygon(shapely.get_parts(odd).tolist())
 
 
-def _surfaces(geometry: shapely.Geometry) -> shapely.Geometry:
+def surfaces(geometry: shapely.Geometry) -> shapely.Geometry:
     """The parts that have an area: GEOS overlays no mixture of surfaces and lines."""
     if geometry.geom_type in ("Polygon", "MultiPolygon"):
         return geometry

@@ -173,6 +173,17 @@ def test_any_quadrilateral_has_a_figure(
     assert 0.0 <= outcome.precision <= 1.0
 
 
+def test_what_a_difference_leaves_as_a_line_is_nothing() -> None:
+    """Slivers that share an edge: GEOS's overlay refuses a mixture of surfaces and lines."""
+    regions = [
+        Region(((0, 0), (0, 0), (0, 1), (3, 0)), "###", ignored=True),
+        Region(((0, 0), (0, 0), (0, -1), (1, 1)), "###", ignored=True),
+        Region(((0, 0), (0, 0), (0, -1), (2, 1)), "a"),
+    ]
+    outcome = TedEval()(one_image(regions, [Detection(((0, 0), (0, 0), (0, 1), (3, 0)))]))
+    assert 0.0 <= outcome.recall <= 1.0
+
+
 # Recall and precision of script.py at clovaai/TedEval f24e003a97ddc07b3e3e00506977aa3ed7ea1872 with
 # Polygon3 3.0.9.1. It dies at image 6 of the quirks (an empty text), and at image 175 of the perturbed
 # case (a crossed quadrilateral that lost a part). At image 202 it takes an overlap of 2e-12 square

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from strbench.errors import DATA, StrbenchError
 from strbench.metrics.detection import Flags, Outcome, Scene, Verdict
-from strbench.shapes import Floats, Ints, Rule, Shapes, candidates, common_areas
+from strbench.shapes import Floats, Ints, Rule, Shapes, candidates, common_areas, surfaces
 
 # Square pixels. Polygons that share an edge overlap by as much when one was clipped, or not at all, as
 # rounding has it. The scripts then take one out of the other, which matters if that one crosses itself.
@@ -231,7 +231,8 @@ class Cover:
         """With the k-th of the others taken out of the polygon ``index[k]``."""
         geometries, cut, areas = self.geometries.copy(), self.cut.copy(), self.areas.copy()
         for one, other in zip(index.tolist(), others, strict=True):
-            geometries[one] = shapely.difference(geometries[one], other)
+            # where only an edge is left over, GEOS keeps it as a line
+            geometries[one] = surfaces(shapely.difference(geometries[one], other))
         cut[index] = True
         areas[index] = shapely.area(geometries[index])
         return replace(self, geometries=geometries, areas=areas, cut=cut)
