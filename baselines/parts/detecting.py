@@ -14,7 +14,7 @@ from strbench.draws import random_turns, uniform
 from strbench.errors import unknown_name
 from strbench.feeds import Feed
 from strbench.methods import Finder, LoopConfig, Method, Optimiser, PageBatch, Schedule, View
-from strbench.types import Card
+from strbench.types import Card, Status
 
 from .backbones import adopted
 
@@ -105,6 +105,7 @@ def detector_method(
     finder: Callable[[nn.Module, Any], Finder],
     fresh: tuple[str, ...],
     views: Callable[[Any], View] = views,
+    status: Status = "parity-checked",
 ) -> Method:
     """The registry entry of a detector.
 
@@ -118,7 +119,7 @@ def detector_method(
         paper=paper,
         code=code,
         licence="Apache-2.0",
-        status="parity-checked",
+        status=status,
         parameters=parameters,
         recipes=tuple(recipes),
         notes=notes,
