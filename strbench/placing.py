@@ -72,6 +72,11 @@ def moved(polygon: Polygon, matrix: Matrix) -> Polygon:
     return tuple((x, y) for x, y in points.tolist())
 
 
+def moved_regions(regions: Sequence[Region], matrix: Matrix) -> list[Region]:
+    """The regions with an area after an affine map, wherever they come to lie."""
+    return [r._replace(polygon=moved(r.polygon, matrix)) for r in regions if len(r.polygon) > 2]
+
+
 def placed_image(pixels: Pixels, placement: Placement, height: int, width: int) -> Pixels:
     """The window (height, width, 3): bilinear, and averaged before where it shrinks by 2 or more."""
     matrix = placement.matrix

@@ -1,4 +1,4 @@
-"""Polygons to pixels and back: filled polygons, connected components, and their outlines.
+"""Polygons to pixels and back: what they cover, connected components, and their outlines.
 
 Everything runs over arrays: rows of equal pixels (runs) are linked to those of the next row, and the
 edges between pixels are put in order by pointer jumping. Nothing visits pixels one by one.
@@ -6,9 +6,8 @@ edges between pixels are put in order by pointer jumping. Nothing visits pixels 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -34,17 +33,11 @@ class Window(NamedTuple):
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
-def window(
-    polygon: Sequence[Point] | NDArray[np.floating], height: int, width: int, *, margin: int = 0
-) -> Window:
-    """The pixels of an image of that size whose centres a polygon covers, by the even-odd rule.
-
-    Args:
-        margin: further rows and columns around it, as far as the image goes.
-    """
+def window(polygon: Sequence[Point] | NDArray[np.floating], height: int, width: int) -> Window:
+    """The pixels of an image of that size whose centres a polygon covers, by the even-odd rule."""
     points = np.asarray(polygon, dtype=np.float64)
-    left, top = np.floor(points.min(axis=0)).astype(int) - margin
-    right, bottom = np.ceil(points.max(axis=0)).astype(int) + margin
+    left, top = np.floor(points.min(axis=0)).astype(int)
+    right, bottom = np.ceil(points.max(axis=0)).astype(int)
     left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     if right <= left or bottom <= top:
         return Window(0, 0, np.zeros((0, 0), np.bool_))
@@ -57,24 +50,6 @@ def window(
     column = np.clip(np.ceil(at - 0.5), 0, w).astype(int)
     turns = np.bincount(row * (w + 1) + column, minlength=h * (w + 1)).reshape(h, w + 1)
     return Window(int(top), int(left), np.cumsum(turns, axis=1)[:, :w] % 2 == 1)
-
-
-def filled(
-    polygons: Iterable[Sequence[Point]],
-    height: int,
-    width: int,
-    *,
-    values: Iterable[int] | None = None,
-) -> Labels:
-    """An image (height, width) in which each polygon is filled with its value, or with 1.
-
-    Later polygons lie on top; beyond all of them it is 0.
-    """
-    image = np.zeros((height, width), np.int32)
-    for polygon, value in zip(polygons, repeat(1) if values is None else values, strict=False):
-        seen = window(polygon, height, width)
-        image[seen.area][seen.inside] = value
-    return image
 
 
 @dataclass(frozen=True)

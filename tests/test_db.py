@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import shapely
 import torch
+from drawing import filled
 from torch import nn
 
 from strbench import registry, rendered
 from strbench.annotations.boxes import read_boxes
 from strbench.baselines.detection.db import DB, DB_PLUS, Binarisation, Config, finder
 from strbench.baselines.parts.backbones import BACKBONES, backbone
-from strbench.baselines.parts.db_maps import TESTS, as_if_found, found, targets
+from strbench.baselines.parts.db_maps import SHRINK, TESTS, found, targets
 from strbench.baselines.parts.deformable import Offsets, deformed
 from strbench.baselines.parts.hard_negatives import balanced, dice, hardest
 from strbench.baselines.parts.text_polygons import (
@@ -296,6 +297,17 @@ def test_a_window_without_text_has_a_loss() -> None:
 
 
 # --- reading maps
+
+
+def as_if_found(scene: Scene) -> np.ndarray:
+    """The probability map that a faultless network gives of a scene, low texts included."""
+    inner = [
+        part.tolist()
+        for region in scene.regions
+        if not region.ignored
+        for part in offset(region.polygon, -shrink_distance(region.polygon, SHRINK))[:1]
+    ]
+    return filled(inner, scene.height, scene.width).astype(np.float32)
 
 
 @pytest.mark.parametrize("aspect", [1, 2, 3, 5, 8, 12, 20])

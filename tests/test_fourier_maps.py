@@ -22,7 +22,6 @@ from strbench.baselines.parts.fourier_maps import (
     TESTS,
     Level,
     Levels,
-    as_if_found,
     contours,
     found,
     signature,
@@ -43,6 +42,19 @@ from strbench.region_scoring import score_regions
 from strbench.types import Detection, Polygon, Region
 
 QUAD, POLYGON = TESTS["pages"], TESTS["ctw1500"]
+
+
+def as_if_found(scene: Scene, levels: Levels) -> list[Level]:
+    """The maps that a faultless network gives of a scene."""
+    maps = targets(scene, levels)
+    return [
+        Level(
+            maps[f"text{stride}"].astype(np.float32),
+            maps[f"centre{stride}"].astype(np.float32),
+            maps[f"signature{stride}"].astype(np.float32),
+        )
+        for stride in STRIDES
+    ]
 
 
 def box(x: float, y: float, width: float, height: float) -> Polygon:

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 import shapely
+from drawing import filled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from strbench.raster import components, filled, outlines, window
+from strbench.raster import components, outlines, window
 
 Mask = NDArray[np.bool_]
 masks = st.builds(
@@ -61,11 +62,10 @@ def test_of_a_polygon_beyond_the_image_nothing_is_seen() -> None:
 
 @given(
     st.lists(st.tuples(st.floats(-4, 20), st.floats(-4, 14)), min_size=3, max_size=8),
-    st.integers(0, 3),
 )
 @settings(max_examples=150, deadline=None)
 def test_filling_is_even_odd_at_pixel_centres(
-    points: list[tuple[float, float]], margin: int
+    points: list[tuple[float, float]],
 ) -> None:
     height, width = 10, 16
     y, x = np.mgrid[:height, :width] + 0.5
@@ -75,7 +75,7 @@ def test_filling_is_even_odd_at_pixel_centres(
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             at = ax + (y - ay) * (bx - ax) / (by - ay)
         expected ^= crossed & (at <= x)
-    seen = window(points, height, width, margin=margin)
+    seen = window(points, height, width)
     found = np.zeros((height, width), bool)
     found[seen.area] = seen.inside
     assert (found == expected).all()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from drawing import filled
 from torch import Tensor, nn
 
 from strbench import registry
@@ -36,7 +37,6 @@ from strbench.errors import StrbenchError
 from strbench.feeds import Item
 from strbench.methods import Method
 from strbench.placing import Scene, moved, scaling, stretched
-from strbench.raster import filled
 from strbench.region_protocols import region_protocol
 from strbench.region_scoring import score_regions
 from strbench.types import Detection, Polygon, Region

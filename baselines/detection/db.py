@@ -36,7 +36,7 @@ from strbench.placing import (
     Placement,
     fitted,
     mirroring,
-    moved,
+    moved_regions,
     scaling,
     turning,
     uncut_window,
@@ -104,7 +104,7 @@ def _place(config: Config) -> Callable[..., Placement]:
             matrix = matrix @ mirroring(width)
         matrix = scaling(scale, scale) @ matrix
         high, wide = max(1, round(height * scale)), max(1, round(width * scale))
-        seen = [r._replace(polygon=moved(r.polygon, matrix)) for r in regions if len(r.polygon) > 2]
+        seen = moved_regions(regions, matrix)
         cut = uncut_window(rng, seen, high, wide)
         return fitted(matrix, cut, config.height, config.width)
 

@@ -42,7 +42,15 @@ from strbench.errors import StrbenchError
 from strbench.feeds import PageFeed
 from strbench.geometry import bounds
 from strbench.methods import Finder, Optimiser, Schedule
-from strbench.placing import Matrix, Place, Placement, moved, scaling, shift, turning, uncut_window
+from strbench.placing import (
+    Place,
+    Placement,
+    moved_regions,
+    scaling,
+    shift,
+    turning,
+    uncut_window,
+)
 from strbench.types import Detection, Polygon, Region
 
 from ..parts.backbones import backbone
@@ -141,7 +149,7 @@ def _place(config: Config) -> Place:
         scale = max(1.0, config.height / high, config.width / width)
         matrix = scaling(scale, scale) @ matrix
         room = max(0.0, width * scale - config.width), max(0.0, high * scale - config.height)
-        texts = [r.polygon for r in _moved(regions, matrix) if not r.ignored]
+        texts = [r.polygon for r in moved_regions(regions, matrix) if not r.ignored]
         left, top = _uncut_corner(rng, texts, room, config)
         return Placement(shift(-left, -top) @ matrix, (config.height, config.width))
 
@@ -151,7 +159,7 @@ def _place(config: Config) -> Place:
         scale = float(rng.choice(SCALES))
         matrix = scaling(scale, scale)
         high, wide = max(1, round(height * scale)), max(1, round(width * scale))
-        seen, cut = _moved(regions, matrix), None
+        seen, cut = moved_regions(regions, matrix), None
         if rng.random() < config.background:
             cut = _window_without_text(rng, seen, high, wide)
         left, top, right, bottom = cut or uncut_window(rng, seen, high, wide)
@@ -160,10 +168,6 @@ def _place(config: Config) -> Place:
         return Placement(scaling(fit, fit) @ shift(-left, -top) @ matrix, shown)
 
     return window if config.cutting == "window" else scaled
-
-
-def _moved(regions: Sequence[Region], matrix: Matrix) -> list[Region]:
-    return [r._replace(polygon=moved(r.polygon, matrix)) for r in regions if len(r.polygon) > 2]
 
 
 def _uncut_corner(

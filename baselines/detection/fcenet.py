@@ -46,7 +46,7 @@ from strbench.placing import (
     Placement,
     fitted,
     mirroring,
-    moved,
+    moved_regions,
     scaling,
     shift,
     turning,
@@ -140,9 +140,7 @@ def _place(config: Config) -> Callable[..., Placement]:
             matrix = matrix @ mirroring(width)
         window = 0.0, 0.0, float(wide), float(high)
         if rng.random() < CUT:
-            seen = [
-                r._replace(polygon=moved(r.polygon, matrix)) for r in regions if len(r.polygon) > 2
-            ]
+            seen = moved_regions(regions, matrix)
             window = uncut_window(rng, seen, high, wide, least=LEAST_CUT)
         if rng.random() < FITTED:
             return fitted(matrix, window, config.height, config.width)

@@ -46,7 +46,7 @@ from strbench.placing import (
     Placement,
     fitted,
     mirroring,
-    moved,
+    moved_regions,
     scaling,
     shift,
     turning,
@@ -111,7 +111,7 @@ def _place(config: Config) -> Callable[..., Placement]:
             wide = math.ceil(height * sin + width * cos)
             matrix = turning(degrees, height, width) @ matrix
             matrix = shift((wide - width) / 2, (high - height) / 2) @ matrix
-        seen = [r._replace(polygon=moved(r.polygon, matrix)) for r in regions if len(r.polygon) > 2]
+        seen = moved_regions(regions, matrix)
         for _ in range(10):
             left, top, right, bottom = uncut_window(rng, seen, high, wide)
             if (right - left) * (bottom - top) >= least * high * wide:

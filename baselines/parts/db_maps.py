@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from strbench.geometry import bounds
 from strbench.loading import Sizing
 from strbench.placing import Scene
-from strbench.raster import Components, components, filled, outlines, window
+from strbench.raster import Components, components, outlines, window
 from strbench.types import Detection
 
 from .text_polygons import (
@@ -181,16 +181,3 @@ def _mean_inside(values: NDArray[np.float32], polygon: Points) -> float:
 
 def _detection(polygon: Points, score: float) -> Detection:
     return Detection(tuple((x, y) for x, y in polygon.tolist()), min(1.0, max(0.0, score)))
-
-
-def as_if_found(scene: Scene) -> NDArray[np.float32]:
-    """The probability map that a faultless network gives of a scene."""
-    inner = [
-        part
-        for region in scene.regions
-        if not region.ignored
-        for part in offset(region.polygon, -shrink_distance(region.polygon, SHRINK))[:1]
-    ]
-    return filled([[(x, y) for x, y in p] for p in inner], scene.height, scene.width).astype(
-        np.float32
-    )

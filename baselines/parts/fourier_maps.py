@@ -256,16 +256,3 @@ def unsuppressed(
         rest = rest[~gone]
     chosen = np.concatenate(kept) if kept else np.zeros(0, np.int64)
     return chosen[np.argsort(-scores[chosen], kind="stable")]
-
-
-def as_if_found(scene: Scene, levels: Levels) -> list[Level]:
-    """The maps that a faultless network gives of a scene."""
-    maps = targets(scene, levels)
-    return [
-        Level(
-            maps[f"text{stride}"].astype(np.float32),
-            maps[f"centre{stride}"].astype(np.float32),
-            maps[f"signature{stride}"].astype(np.float32),
-        )
-        for stride in STRIDES
-    ]
