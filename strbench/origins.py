@@ -96,6 +96,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         )
     except (*_DAMAGED, SafetensorError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # torch's text advises to run what is in it
+            reason = "damaged, or more in it than tensors"
         raise StrbenchError(
             f"{path} holds no weights that can be read ({reason}).",
             hint="Give a state dict as torch.save or safetensors write it.",
