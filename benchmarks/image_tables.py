@@ -91,7 +91,7 @@ IMAGE_TABLES: Mapping[str, Reproduction] = {
                 data={"pretraining": HALF_REAL, **_PAIRS_DATA},
                 splits=_DRAWN_PAIRS,
                 rows=(
-                    *_restorers({"srcnn": "SRCNN"}),
+                    *_restorers(_CONVOLUTIONAL),
                     *_pixels("vit-restorer", "pairs", _FEW_ENCODERS, {}),
                 ),
             ),

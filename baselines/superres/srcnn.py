@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from strbench.errors import unknown_name
 
-from ..parts.superres import SMALL, SMOKE, TextZoomTraining, image_losses, image_restorer
+from ..parts.superres import CPU_HOUR, SMALL, SMOKE, TextZoomTraining, image_losses, image_restorer
 
 # Channels of the first and the second convolution.
 SIZES: Mapping[str, tuple[int, int]] = {
@@ -40,8 +40,8 @@ class Config(TextZoomTraining):
 RECIPES: Mapping[str, Config] = {
     "paper": Config(),
     "small": Config(**SMALL),
-    # Ours: small enough to be trained whole on a CPU.
-    "cpu-hour": Config(batch_size=32, epochs=0, steps=4_000),
+    # Small enough to be trained whole on a CPU.
+    "cpu-hour": Config(**{**CPU_HOUR, "size": "full", "lr": 1e-3}),
     "smoke": Config(**{**SMOKE, "batch_size": 32, "steps": 300}),
 }
 

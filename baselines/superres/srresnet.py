@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..parts.superres import (
+    CPU_HOUR,
     SMALL,
     SMOKE,
     Trunk,
@@ -41,6 +42,7 @@ class Config(TrunkTraining):
 RECIPES: Mapping[str, Config] = {
     "paper": Config(),
     "small": Config(**SMALL),
+    "cpu-hour": Config(**CPU_HOUR),
     "smoke": Config(**{**SMOKE, "steps": 250}),
 }
 
