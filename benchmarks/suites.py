@@ -150,11 +150,11 @@ SUITES: dict[str, Suite] = {
         protocols=_DETECTION,
     ),
     "spotting": Suite(
-        title="End-to-end spotting, no lexicon",
+        title="End-to-end spotting",
         splits=tuple(_SPOTTING),
         # 233 + 500 + 300
-        note="1,033 photographs; with a lexicon: strbench score --lexicon. Total-Text by the rule that "
-        "papers on it call end to end.",
+        note="1,033 photographs; no lexicon helps unless the title names one (strbench score --lexicon). "
+        "Total-Text by the rule that papers on it call end to end.",
         stand_in="rendered-pages",
         task="detection",
         protocols=_SPOTTING,

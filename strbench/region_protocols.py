@@ -83,9 +83,15 @@ def region_protocol(name: str) -> RegionProtocol:
 
 
 def signature(
-    protocol: RegionProtocol, split: str, images: int, fingerprint: str, labels: str
+    protocol: RegionProtocol,
+    split: str,
+    images: int,
+    fingerprint: str,
+    labels: str,
+    *,
+    lexicon: str = "",
 ) -> str:
-    """The line that says all that moves a figure.
+    """The line that says all that moves a figure; ``lexicon`` is the kind that corrected what was read.
 
     >>> signature(region_protocol("ic15-iou"), "ic15_det/test", 500, "3f9a1c2b77", "standard")
     'prf|ic15-iou|labels:standard|images:500|ic15_det/test@3f9a1c2b|v0.1'
@@ -96,6 +102,7 @@ def signature(
             "prf",
             protocol.name,
             f"labels:{clean}",
+            *([f"lexicon:{lexicon}"] if lexicon else []),
             f"images:{images}",
             f"{split}@{fingerprint[:FINGERPRINT_DIGITS]}",
             SIGNATURE_VERSION,

@@ -148,7 +148,7 @@ def score_files(
         ],
     ) as record:
         scored, failures = score_results(results, truth, protocol, format=format, lexicon=lexicon)
-        entry = make_score(scored, protocol, truth)
+        entry = make_score(scored, protocol, truth, lexicon=(lexicon or "").partition("=")[0])
         record.finish(
             scores=[entry],
             failures=failures,
@@ -281,8 +281,14 @@ def make_score(
     truth: Truth,
     *,
     path: Path | None = None,
+    lexicon: str = "",
 ) -> Score:
-    """The entry of a run record; ``path`` is the file that was scored, where it can be kept."""
+    """The entry of a run record.
+
+    Args:
+        path: the file that was scored, where it can be kept.
+        lexicon: the kind that corrected what was read, if any.
+    """
     outcome = scored.outcome
     spread = intervals(outcome)
     sums = {
@@ -314,7 +320,12 @@ def make_score(
         n=len(scored.images),
         protocol=protocol.name,
         signature=signature(
-            protocol, truth.name, len(scored.images), truth.fingerprint, truth.labels
+            protocol,
+            truth.name,
+            len(scored.images),
+            truth.fingerprint,
+            truth.labels,
+            lexicon=lexicon,
         ),
         rendered=truth.rendered,
         predictions=records.stored(path) if path is not None else None,

@@ -187,6 +187,9 @@ def test_the_lexicons_of_a_split(run: Run, home: Path, tmp_path: Path) -> None:
         outcome = run(*command, *more)
         assert outcome.code == 0, outcome.err
         document = json.loads(outcome.out)
+        tokens = document["scores"][0]["signature"].split("|")
+        kinds = [token for token in tokens if token.startswith("lexicon:")]
+        assert kinds == [f"lexicon:{kind.partition('=')[0]}" for kind in more[1:]]
         both = document["scores"][0]["figures"]
         return both["precision"]["part"], both["precision"]["whole"], document["failures"]
 

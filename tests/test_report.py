@@ -450,6 +450,42 @@ def test_sets_with_rules_of_their_own_stand_in_one_table() -> None:
     assert (asked.suite, asked.protocol) == ("detection", "ic15-iou-ap")
 
 
+def test_what_a_lexicon_corrected_has_a_table_of_its_own_beside_what_was_printed_with_one() -> None:
+    reader = run("reader", {})
+    reader.scores = [
+        Score(
+            split="ic15_det/test",
+            fingerprint="ab" * 32,
+            n=500,
+            protocol=protocol,
+            signature=f"prf|{protocol}|labels:official{said}|images:500|ic15_det/test@abababab|v0.1",
+            figures={"hmean": Figure(value=value)},
+        )
+        for protocol, said, value in (
+            ("ic15-e2e", "", 0.5),
+            ("ic15-e2e", "|lexicon:strong", 0.7),
+            ("mango-e2e", "|lexicon:strong", 0.8),
+        )
+    ]
+    tables = {(t.suite, t.protocol): t for t in made(reader, reported=True).tables}
+    own = {
+        key: [line.cells["ic15_det/test"].value for line in table.lines if line.is_measured]
+        for key, table in tables.items()
+    }
+    assert own == {
+        ("spotting", "ic15-e2e"): [0.5],
+        ("spotting", "ic15-e2e, lexicon strong"): [0.7],
+        ("", "mango-e2e, lexicon strong"): [0.8],
+    }
+    printed = {
+        key: {line.cells["ic15_det/test"].printed for line in table.lines if not line.is_measured}
+        for key, table in tables.items()
+    }
+    assert "57.1" in printed["spotting", "ic15-e2e"]  # ABCNet
+    assert "79.2" in printed["spotting", "ic15-e2e, lexicon strong"]
+    assert not printed["spotting", "ic15-e2e"] & printed["spotting", "ic15-e2e, lexicon strong"]
+
+
 def test_printed_psnr_stands_below_a_measured_one_and_ranks_nothing() -> None:
     pairs = {
         "textzoom/test_easy": 23.0648,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from strbench import registry
+from strbench.benchmarks.suites import SUITES
 from strbench.region_protocols import REGION_PROTOCOLS
 from strbench.report.reported import Figure, load_reported
 from strbench.report.table import build
@@ -507,9 +508,21 @@ def test_printed_detection_stands_in_its_own_suite_and_not_under_reading() -> No
     ]
     assert {split: cell.printed for split, cell in row.items()} == {"totaltext_det/test": "85.5"}
     assert sum(len(line.cells) for line in table.lines) == 314
-    assert build([], suite="spotting", reported=True).tables == ()
     (other,) = build([], suite="detection", metric="recall", reported=True).tables
     assert sum(len(line.cells) for line in other.lines) == 225
+
+
+def test_printed_reading_stands_in_a_table_a_lexicon() -> None:
+    tables = {t.protocol: t for t in build([], suite="spotting", reported=True).tables}
+    splits, said = SUITES["spotting"].splits, "as printed in the papers"
+    with_words = [f"{said}, lexicon {kind}" for kind in ("strong", "weak", "generic", "full")]
+    assert list(tables) == [said, *with_words]
+    for protocol, metric in zip(tables, ("none", "strong", "weak", "generic", "full"), strict=True):
+        shown = [c.printed for line in tables[protocol].lines for c in line.cells.values()]
+        held = [f.value for f in FIGURES if f.metric == f"e2e_{metric}" and f.split in splits]
+        assert sorted(shown) == sorted(held)
+        assert shown
+    assert build([], suite="spotting", metric="precision", reported=True).tables == ()
 
 
 # --- where figures are from

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from strbench.report.frame import Entry
+from strbench.report.frame import NO_LEXICON, Entry
 
 OWN_RULES = "of each set its own"  # in place of a protocol
 
@@ -40,20 +40,32 @@ class Other:
 class Group(NamedTuple):
     """Scores that may stand in one table, and the suites that may hold them."""
 
-    rule: str  # the protocol, or ``OWN_RULES``
+    rule: str  # the protocol, or ``OWN_RULES``, and the lexicon where there was one
+    lexicon: str
     entries: list[Entry]
     suites: Mapping[str, SuiteLike]
+
+
+def with_lexicon(rule: str, lexicon: str) -> str:
+    """The rule as a table's title has it."""
+    return rule if lexicon == NO_LEXICON else f"{rule}, lexicon {lexicon}"
 
 
 def grouped(
     suites: Mapping[str, SuiteLike], suite: str | None, entries: Sequence[Entry]
 ) -> list[Group]:
-    """The scores by protocol; those of a suite whose sets have rules of their own stand together.
+    """The scores by protocol and lexicon; those of a suite whose sets have rules of their own together.
 
     Args:
         suite: the one that is asked for, if any; it may hold scores under other rules too.
     """
     groups: list[Group] = []
+
+    def add(rule: str, some: Sequence[Entry], held: Mapping[str, SuiteLike]) -> None:
+        for lexicon in sorted({entry.lexicon for entry in some}):
+            same = [entry for entry in some if entry.lexicon == lexicon]
+            groups.append(Group(with_lexicon(rule, lexicon), lexicon, same, held))
+
     left = list(entries)
     for name, one in suites.items():
         if not one.protocols or suite not in (None, name):
@@ -61,12 +73,11 @@ def grouped(
         own = [e for e in left if one.protocols.get(e.score.split) == e.score.protocol]
         if own:
             rules = {entry.score.protocol for entry in own}
-            groups.append(Group(OWN_RULES if len(rules) > 1 else rules.pop(), own, {name: one}))
+            add(OWN_RULES if len(rules) > 1 else rules.pop(), own, {name: one})
             left = [entry for entry in left if entry not in own]
     others = {name: one for name, one in suites.items() if not one.protocols or suite is not None}
     for protocol in sorted({entry.score.protocol for entry in left}):
-        same = [entry for entry in left if entry.score.protocol == protocol]
-        groups.append(Group(protocol, same, others))
+        add(protocol, [entry for entry in left if entry.score.protocol == protocol], others)
     return groups
 
 

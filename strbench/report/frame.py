@@ -75,6 +75,8 @@ METRICS: dict[Metric, Shown] = {
     "texrnet_f": Shown("F of pixels"),
     "word_crop_iou": Shown("IoU of words"),
 }
+NO_LEXICON = "none"
+
 # Metrics that are means over the samples of a split: sets can be pooled by adding up. Pooled PSNR is
 # none, but its papers weigh the sets by their sizes all the same.
 PER_SAMPLE: frozenset[Metric] = frozenset(
@@ -101,6 +103,12 @@ class Entry:
     @property
     def model(self) -> str:
         return self.record.name
+
+    @property
+    def lexicon(self) -> str:
+        """The kind of lexicon that corrected what was read, "none" without one."""
+        said = [t for t in self.score.signature.split("|") if t.startswith("lexicon:")]
+        return said[0].partition(":")[2] if said else NO_LEXICON
 
     def value(self, metric: Metric) -> float | None:
         """The figure: a proportion in [0, 1], or in the metric's unit.
@@ -173,7 +181,7 @@ def select(
     protocol: str | None = None,
     models: Sequence[str] | None = None,
 ) -> Selection:
-    """The newest whole run of every model, split and protocol; everything else with its reason.
+    """The newest whole run of every model, split, protocol and lexicon; the rest with its reason.
 
     A run with a limit, or one that did not succeed, stays out. All entries of a split have one
     fingerprint, that of the newest run on it: a score on another version is not comparable.
@@ -195,7 +203,7 @@ def select(
         else:
             omissions.append(_omission(record, "", reason))
     current: dict[str, str] = {}  # split -> fingerprint of the newest whole run
-    newest: dict[tuple[str, str, str], Entry] = {}
+    newest: dict[tuple[str, str, str, str], Entry] = {}
     for record in whole:  # newest first
         for score in record.scores:
             if protocol is not None and score.protocol != protocol:
@@ -204,12 +212,13 @@ def select(
                 reason = "stale: another version of the split (its fingerprint differs)"
                 omissions.append(_omission(record, score.split, reason))
                 continue
-            key = (record.name, score.split, score.protocol)
+            entry = Entry(record, score)
+            key = (record.name, score.split, score.protocol, entry.lexicon)
             if key in newest:
                 reason = "stale: a newer run of the same model, split and protocol exists"
                 omissions.append(_omission(record, score.split, reason))
                 continue
-            newest[key] = Entry(record, score)
+            newest[key] = entry
     return Selection(list(newest.values()), omissions)
 
 

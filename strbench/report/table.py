@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 from strbench import registry
 from strbench.errors import StrbenchError, unknown_name
+from strbench.lexicons import Kind as Lexicon
 from strbench.records import Record
 from strbench.region_protocol_table import ROWS
-from strbench.report.choosing import SuiteLike, chosen, grouped
-from strbench.report.frame import METRICS, PER_SAMPLE, Entry, Metric, Omission, select
+from strbench.report.choosing import SuiteLike, chosen, grouped, with_lexicon
+from strbench.report.frame import METRICS, NO_LEXICON, PER_SAMPLE, Entry, Metric, Omission, select
 from strbench.report.reported import Figure, load_reported
 from strbench.report.seeds import Pooled, models_of, pool, seed_notes, unpooled
 from strbench.report.ties import WELCH, leader
@@ -182,25 +183,27 @@ def build(
                 pooled,
                 metric=own,
                 figures=figures,
+                lexicon=group.lexicon,
                 paired=paired,
                 whole=suite is not None,
             )
             for key, columns in chosen(group.suites, suite, entries)
         ]
     if suite is not None and not tables and figures and not suites[suite].rendered:
-        table = _table(
-            suite,
-            suites[suite],
-            AS_PRINTED,
-            unpooled([]),
-            metric=_metric_of(
-                [], metric, printed={f.metric for f in figures if f.split in suites[suite].splits}
-            ),
-            figures=figures,
-            paired=paired,
-            whole=True,
-        )
-        tables += [table] if table.lines else []
+        printed = {f.metric for f in figures if f.split in suites[suite].splits}
+        for lexicon in (NO_LEXICON, *get_args(Lexicon)):
+            table = _table(
+                suite,
+                suites[suite],
+                with_lexicon(AS_PRINTED, lexicon),
+                unpooled([]),
+                metric=_metric_of([], metric, printed=printed),
+                figures=figures,
+                lexicon=lexicon,
+                paired=paired,
+                whole=True,
+            )
+            tables += [table] if table.lines else []
     tables.sort(key=lambda table: table.rendered)
     if suite is not None:
         splits = set(suites[suite].splits)
@@ -236,6 +239,7 @@ def _table(
     *,
     metric: Metric,
     figures: Sequence[Figure],
+    lexicon: str,
     paired: bool,
     whole: bool,
 ) -> Table:
@@ -288,8 +292,11 @@ def _table(
     )
     if len(columns) == 1:
         measured.sort(key=lambda row: -row.cells[splits[0]].value)
-    rules = {entry.score.protocol for entry in here} or set(suite.protocols.values())
-    quoted = [] if suite.rendered else _reported_lines(figures, splits, metric, here, rules)
+    quoted = []
+    if not suite.rendered:
+        rules = {entry.score.protocol for entry in here} or set(suite.protocols.values())
+        printed = _printed_metric(metric, rules, lexicon)
+        quoted = _reported_lines(figures, splits, printed, METRICS[metric].scale, here)
     notes = [suite.note] if suite.note else []
     if missing:
         names = ", ".join(Column(split, None).head for split in missing)
@@ -380,26 +387,35 @@ def _averaged(
     )
 
 
+def _printed_metric(metric: Metric, rules: Set[str], lexicon: str) -> str:
+    """What printed figures call the metric of a table, "" where they have nothing of the kind.
+
+    A printed P, R or F is of finding text, and may not stand where what was read counts too.
+    """
+    if metric not in ("precision", "recall", "hmean"):
+        return metric if lexicon == NO_LEXICON else ""
+    if rules & READING:
+        return f"e2e_{lexicon}" if metric == "hmean" else ""
+    return metric if lexicon == NO_LEXICON else ""
+
+
 def _reported_lines(
     figures: Sequence[Figure],
     splits: Sequence[str],
-    metric: Metric,
+    metric: str,
+    scale: int,
     here: Sequence[Entry],
-    rules: Set[str],
 ) -> list[Line]:
     # Printed words are letters and digits without case: nothing else may stand above them.
     if metric in ("word_accuracy", "one_minus_ned") and not all(
         {"case:lower", "chars:36"} <= set(entry.score.signature.split("|")) for entry in here
     ):
         return []
-    # A printed P, R or F is of finding text: it may not stand where what was read counts too.
-    if metric in ("precision", "recall", "hmean") and rules & READING:
-        return []
     lines: dict[tuple[str, str], dict[str, Cell]] = {}
     for figure in figures:
         if figure.split in splits and figure.metric == metric:
             key = (figure.label, f"reported, {figure.citation}")
-            cell = Cell(value=float(figure.value) / METRICS[metric].scale, printed=figure.value)
+            cell = Cell(value=float(figure.value) / scale, printed=figure.value)
             lines.setdefault(key, {})[figure.split] = cell
     return [Line(model, source, cells) for (model, source), cells in sorted(lines.items())]
 
