@@ -17,6 +17,11 @@ from strbench.types import Card, Detection, Reading, Task
 if TYPE_CHECKING:
     from strbench.methods import Method
 
+# On a CPU what a large network makes of a few images stays in the cache: ViT-Small reads 1.24 times as
+# many words a second in batches of 16 as in batches of 64, Conv-CTC 1.1 times; ViT mini 0.83 times.
+_LARGE = 4_000_000  # parameters
+_BATCH_OF_LARGE = 16
+
 
 class TrainedRecognizer:
     """A fine-tuned network behind ``read``: greedy decoding on one device."""
@@ -27,7 +32,9 @@ class TrainedRecognizer:
         assert method.reader is not None
         self.card = card
         self.device = device
-        self.batch_size = 512 if device.type == "cuda" else 64
+        parameters = sum(parameter.numel() for parameter in module.parameters())
+        on_cpu = _BATCH_OF_LARGE if parameters > _LARGE else 64
+        self.batch_size = 512 if device.type == "cuda" else on_cpu
         self.dtype = autocast_type(config.precision, device)
         self._module = module.to(device).eval()
         self._reader = method.reader(module, config)

@@ -8,10 +8,11 @@ strbench trains and reads as `strbench pretrain`, `finetune` and `eval` do: mixe
 hardware has it. The plain side is the same module in eager float32. Each side runs in a process of its
 own, in turn, so that peak memory (resident on a CPU, allocated on CUDA) belongs to it alone; data is
 ready in memory, views are part of a training step. Reading starts from uint8 crops of the model's size
-and is done in batches of 64 on a CPU and of 512 on CUDA, on drawn words; the share of equal texts is
-that of the two sides under one set of weights, trained for --learn steps, because weights that were
-never trained decide by rounding. With --run a finished run reads the words of prepared splits. FLOPs are counted by torch over one step (2 for a multiplication with
-addition) and MFU is against the dense bfloat16 peak of the device, where that is known.
+and is done in the batches of ``eval``, by both sides, on drawn words; the share of equal texts is that of
+the two sides under one set of weights, trained for --learn steps, because weights that were never trained
+decide by rounding. With --run a finished run reads the words of prepared splits. FLOPs are counted by
+torch over one step (2 for a multiplication with addition) and MFU is against the dense bfloat16 peak of
+the device, where that is known.
 """
 
 from __future__ import annotations
