@@ -187,6 +187,19 @@ def check_parents(entry: str, method: Method, origins: Sequence[models.RunInfo])
             f"and {'found ' + ', '.join(names) if names else 'none was given'}.",
             hint=f"strbench finetune {method.parents[0]} --from scratch, then --from that run",
         )
+    for origin in (origin for origin in origins if origin.recipe):  # a file of weights has none
+        parent: Method = registry.load(origin.kind, origin.entry)
+        if entry not in (origin.entry, *parent.feeds) and origin.entry not in method.parents:
+            able = [name for name in registry.names("methods") if _feeds(name, entry)]
+            raise StrbenchError(
+                f"{entry} does not start from the weights of {origin.name}, a run of {origin.entry}.",
+                hint=f"It starts from runs of {', '.join([*able, entry])}.",
+            )
+
+
+def _feeds(name: str, entry: str) -> bool:
+    method: Method = registry.load("methods", name)
+    return entry in method.feeds
 
 
 def _stream(plan: Plan, rank: int, world: int) -> Stream:

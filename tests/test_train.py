@@ -218,6 +218,13 @@ def test_lineage_goes_through_both_stages(home: Path) -> None:
     assert finetuned.parents == [pretrained.run_id]
     loaded = models.resolve("vit-ctc-micro.smoke+dig", device="cpu")
     assert loaded.parents == (finetuned.run_id, pretrained.run_id)
+    with pytest.raises(
+        StrbenchError, match="crnn does not start from the weights of dig-micro"
+    ) as e:
+        runs.make_plan(
+            "models", "crnn", data=["mine/train"], recipe="smoke", parents=["dig-micro.smoke"]
+        )
+    assert e.value.hint == "It starts from runs of moco, rotnet, crnn."
 
 
 def test_two_processes_on_one_run(home: Path) -> None:
