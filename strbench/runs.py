@@ -10,8 +10,8 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -269,7 +269,7 @@ def execute(
         place.wait()
         module, lineage, checksums = _build(plan, say)
         key = _key(plan, checksums)
-        if _is_finished(directory, key, plan.name):
+        if _is_finished(plan, checksums):
             say(f"{plan.name} is finished already; --replace trains it anew")
             return directory / models.WEIGHTS
         stream = _stream(plan, place.rank, place.world)
@@ -352,14 +352,25 @@ def _shortened(names: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(".".join(name.split(".")[:2]) for name in names)) or "nothing"
 
 
-def _key(plan: Plan, checksums: Sequence[str]) -> str:
-    """The hash of everything that shapes the weights."""
+def _key(plan: Plan, checksums: Sequence[str], known: Collection[str] = ()) -> str:
+    """The hash of everything that shapes the weights.
+
+    Args:
+        known: the settings that an older version had, where a run of it is looked for: one that came
+            later counts only where it is not at its default. Empty: all count.
+    """
+    every = asdict(plan.config)
+    settings = {
+        field.name: every[field.name]
+        for field in fields(plan.config)
+        if not known or field.name in known or getattr(plan.config, field.name) != field.default
+    }
     data = [
         [[split.name, split.fingerprint] for split in portion.splits] + [portion.fraction]
         for portion in (*plan.portions, *plan.unlabelled)
     ]
     shape = [
-        plan.entry, asdict(plan.config), data, len(plan.unlabelled), str(plan.subset), plan.seed,
+        plan.entry, settings, data, len(plan.unlabelled), str(plan.subset), plan.seed,
         checksums,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
@@ -400,17 +411,18 @@ def _record(plan: Plan, lineage: list[str], place: Ranks) -> records.Record:
     )
 
 
-def _is_finished(directory: Path, key: str, name: str) -> bool:
+def _is_finished(plan: Plan, checksums: Sequence[str]) -> bool:
     """True if these very weights are there.
 
     Raises:
         StrbenchError: a finished run of another configuration, data or seed has this name.
     """
-    if not (directory / models.RUN).is_file():
+    if not (plan.directory / models.RUN).is_file():
         return False
-    if models.load_run(directory)[0].key == key:
+    there = models.load_run(plan.directory)[0]
+    if there.key in (_key(plan, checksums), _key(plan, checksums, there.config)):
         return True
     raise StrbenchError(
-        f"{directory} holds a finished run {name} with another configuration, data or parent.",
+        f"{plan.directory} holds a finished run {plan.name} with another configuration, data or parent.",
         hint="Give this run a --name of its own, or --replace that one.",
     )

@@ -227,6 +227,21 @@ def test_lineage_goes_through_both_stages(home: Path) -> None:
     assert e.value.hint == "It starts from runs of moco, rotnet, crnn."
 
 
+def test_a_setting_that_came_later_is_no_other_configuration_at_its_default(home: Path) -> None:
+    words()
+    plan = plan_of("dig")
+    runs.execute(plan)
+    kept = plan.directory / models.RUN
+    info = json.loads(kept.read_text())
+    older = {name: value for name, value in info["config"].items() if name != "rho"}
+    kept.write_text(json.dumps({**info, "config": older, "key": runs._key(plan, [], older)}))
+    said: list[str] = []
+    runs.execute(plan_of("dig"), say=said.append)
+    assert said == ["dig-micro.smoke is finished already; --replace trains it anew"]
+    with pytest.raises(StrbenchError, match="another configuration"):
+        runs.execute(plan_of("dig", "rho=0.5"))
+
+
 def test_two_processes_on_one_run(home: Path) -> None:
     from strbench.files import lock
 
