@@ -153,7 +153,7 @@ SUITES: dict[str, Suite] = {
         title="End-to-end spotting",
         splits=tuple(_SPOTTING),
         # 233 + 500 + 300
-        note="1,033 photographs; no lexicon helps unless the title names one (strbench score --lexicon). "
+        note="1,033 photographs; no lexicon helps unless the title names one (--lexicon). "
         "Total-Text by the rule that papers on it call end to end.",
         stand_in="rendered-pages",
         task="detection",

@@ -12,6 +12,7 @@ from strbench.answers import ANSWERS
 from strbench.errors import StrbenchError
 from strbench.home import home
 from strbench.image_protocols import image_protocol
+from strbench.lexicons import prepared_lexicons
 from strbench.loading import resize_name
 from strbench.models import Loaded
 from strbench.predict import PredictionRun, predict
@@ -21,7 +22,7 @@ from strbench.scores import Score
 from strbench.scoring import data_of
 from strbench.store import Split
 from strbench.task_protocols import check_protocol, default_protocol
-from strbench.types import Task
+from strbench.types import Detection, Task
 
 # What a data set's score adds to the record: the entry, and reason -> count of what to know of it.
 Scored = tuple[Score, Mapping[str, int]]
@@ -45,6 +46,21 @@ def task_of(splits: Sequence[Split]) -> Task:
     )
 
 
+def check_lexicon(lexicon: str, task: Task, rules: Mapping[str, str]) -> None:
+    """Refuses a lexicon where a split, by its name in ``rules``, has a rule that compares no texts.
+
+    Raises:
+        StrbenchError: so it is.
+    """
+    for split, rule in rules.items():
+        if task != "detection" or not region_protocol(rule).texts:
+            raise StrbenchError(
+                f"--lexicon {lexicon} corrects what a spotter reads, and {split} is scored under "
+                f"{rule}.",
+                hint="Leave it out, or: --protocol ic15-e2e   (all: strbench list protocols)",
+            )
+
+
 def evaluate(
     loaded: Loaded,
     splits: Sequence[Split],
@@ -54,6 +70,7 @@ def evaluate(
     batch_size: int = 0,
     limit: int | None = None,
     recognizer: Loaded | None = None,
+    lexicon: str = "",
     records_folder: Path | None = None,
     on_batch: Callable[[str, int, int], None] | None = None,
 ) -> records.Record:
@@ -64,6 +81,9 @@ def evaluate(
     Args:
         protocols: of all splits, or of each by name; those that are not named have their default.
         recognizer: of super-resolution, reads the images before and after, and the true ones.
+        lexicon: of spotting, as ``region_scoring.correct_texts`` takes it: the nearest word takes the
+            place of what was read. The predictions that are kept are those before it, and a record of it
+            names no file of predictions, so that nothing scores them as if they were corrected.
 
     Raises:
         StrbenchError: whatever asking, aligning or scoring raises; the record then says ``error``.
@@ -80,6 +100,10 @@ def evaluate(
             f"A recognizer beside the model reads restored images, and the task is {task}.",
             hint="Leave --recognizer out.",
         )
+    if lexicon:
+        check_lexicon(lexicon, task, rules)
+        for split in splits if "=" not in lexicon else ():
+            prepared_lexicons(split, lexicon, {})  # before hours of reading
     environment: dict[str, Any] = {"batch_size": batch_size or "auto"}
     device = getattr(loaded.model, "device", None)
     if device is not None:
@@ -97,6 +121,7 @@ def evaluate(
             "suite": suite,
             "resize": resize_name(loaded.card),
             "notes": loaded.card.notes,
+            **({"lexicon": lexicon} if lexicon else {}),
             **image_scoring.recognizer_told(recognizer),
         },
         data=[data_of(split) for split in splits],
@@ -119,7 +144,7 @@ def evaluate(
                 loaded, split, batch_size=batch_size, limit=limit, on_batch=on_batch
             )
             entry, said = _score(
-                task, loaded, run, split, rules[split.name], path, limit, recognizer
+                task, loaded, run, split, rules[split.name], path, limit, recognizer, lexicon
             )
             entries.append(entry)
             for reason, count in said.items():
@@ -148,6 +173,7 @@ def _score(
     path: Path,
     limit: int | None,
     recognizer: Loaded | None,
+    lexicon: str,
 ) -> Scored:
     if task == "recognition":
         entry, scores = scoring.make_score(
@@ -163,7 +189,7 @@ def _score(
             "dropped by the protocol": scores.n_dropped,
         }
     if task == "detection":
-        return _score_regions(loaded, run, split, rule, path, limit)
+        return _score_regions(loaded, run, split, rule, path, limit, lexicon)
     return image_scoring.make_score(
         run.predictions,
         split,
@@ -175,19 +201,32 @@ def _score(
 
 
 def _score_regions(
-    loaded: Loaded, run: PredictionRun, split: Split, rule: str, path: Path, limit: int | None
+    loaded: Loaded,
+    run: PredictionRun,
+    split: Split,
+    rule: str,
+    path: Path,
+    limit: int | None,
+    lexicon: str,
 ) -> Scored:
     chosen = region_protocol(rule)
-    found = run.predictions
+    found: Mapping[str, Sequence[Detection]] = run.predictions
     if chosen.texts and any(one.text is None for some in found.values() for one in some):
         raise StrbenchError(
             f"{chosen.name} compares texts, and {loaded.name} finds regions without reading them.",
             hint="Use a spotter, or a protocol of detection: strbench list protocols",
         )
+    said = {"image without a detection": sum(not some for some in found.values())}
+    if lexicon:
+        images = {id_: id_ for id_ in found}
+        step = region_scoring.correct_texts(found, lexicon, images, split.name)
+        found = step.detections
+        said |= region_scoring.told(step)
     truth = region_scoring.truth_of_split(split, limit=limit)
     scored = region_scoring.score_regions(truth.regions(), found.__getitem__, chosen)
-    entry = region_scoring.make_score(scored, chosen, truth, path=path)
-    return entry, {"image without a detection": sum(not some for some in found.values())}
+    kept = None if lexicon else path
+    kind = lexicon.partition("=")[0]
+    return region_scoring.make_score(scored, chosen, truth, path=kept, lexicon=kind), said
 
 
 def predict_split(

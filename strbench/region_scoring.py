@@ -106,14 +106,19 @@ def score_results(
         if lexicon is not None:
             step = correct_texts(found, lexicon, images, truth.name)
             found = step.detections
-            said |= {
-                "text changed by the lexicon": step.changed,
-                "region dropped by the lexicon": step.dropped,
-            }
+            said |= told(step)
         scored = score_regions(
             truth.regions(), lambda image: found[keys[image]] if image in keys else None, protocol
         )
     return scored, {reason: count for reason, count in said.items() if count}
+
+
+def told(step: Corrected) -> dict[str, int]:
+    """What a record says of a lexicon step."""
+    return {
+        "text changed by the lexicon": step.changed,
+        "region dropped by the lexicon": step.dropped,
+    }
 
 
 def score_files(

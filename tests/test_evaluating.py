@@ -50,6 +50,7 @@ def split(home: Path) -> Split:
         split="test",
         labels="official",
         task="detection",
+        lexicons={"weak": {"*": ["HELLO", "WORLD"]}},
     )
     return find_split("mine_det/test")
 
@@ -107,6 +108,44 @@ def test_texts_are_compared_where_the_protocol_says_so(home: Path, split: Split)
         evaluating.evaluate(
             loaded({0: [HIT._replace(text=None)], 1: [], 2: []}), [split], protocols="ic15-e2e"
         )
+
+
+def test_a_lexicon_corrects_what_was_read_and_not_what_is_kept(
+    home: Path, split: Split, tmp_path: Path
+) -> None:
+    model = loaded({0: [HIT._replace(text="helo")], 1: [HIT._replace(text="zzzzzzzz")], 2: []})
+    plain = evaluating.evaluate(model, [split], protocols="ic15-e2e")
+    assert plain.scores[0].figures["recall"].part == 0
+    record = evaluating.evaluate(model, [split], protocols="ic15-e2e", lexicon="weak")
+    (score,) = record.scores
+    # the second text is farther than any word, so that its region is dropped
+    assert (score.figures["precision"].part, score.figures["precision"].whole) == (1, 1)
+    assert record.failures["text changed by the lexicon"] == 1
+    assert record.failures["region dropped by the lexicon"] == 1
+    assert record.config["resolved"]["lexicon"] == "weak"
+    assert "lexicon:weak" in score.signature.split("|")
+    assert score.predictions is None
+    (tmp_path / "words.txt").write_text("WORLD\n")
+    other = evaluating.evaluate(
+        model, [split], protocols="ic15-e2e", lexicon=f"weak={tmp_path / 'words.txt'}"
+    )
+    assert other.scores[0].figures["recall"].part == 0
+
+
+@pytest.mark.parametrize(
+    ("lexicon", "rule", "message"),
+    [
+        ("strong", "ic15-e2e", "mine_det/test has no lexicon 'strong'; it was prepared with weak"),
+        ("weak", "ic15-iou", "corrects what a spotter reads, and mine_det/test is scored under"),
+    ],
+)
+def test_a_lexicon_that_does_not_fit_is_refused_before_anything_is_asked(
+    home: Path, split: Split, lexicon: str, rule: str, message: str
+) -> None:
+    model = loaded({})
+    with pytest.raises(StrbenchError, match=message):
+        evaluating.evaluate(model, [split], protocols=rule, lexicon=lexicon)
+    assert model.model.asked == []
 
 
 def test_a_run_cut_short_goes_on(split: Split, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from strbench.cli.options import (
     Device,
     DryRun,
     Json,
+    Lexicon,
     Limit,
     Offline,
     Protocol,
@@ -157,6 +158,7 @@ def evaluate(
     ] = None,
     protocol: Protocol = None,
     recognizer: Recognizer = None,
+    lexicon: Lexicon = None,
     limit: Limit = None,
     accept_licence: AcceptLicence = False,
     offline: Offline = False,
@@ -196,6 +198,7 @@ def evaluate(
             accept_licence=accept_licence,
             offline=offline,
             recognizer=recognizer,
+            lexicon=lexicon,
             by=by,
             records=records,
             as_json=as_json,
@@ -211,6 +214,8 @@ def evaluate(
         say(f"models at hand: {', '.join(chosen)}")
     of_suite = registry.table("suites")[title].protocols if title else {}
     rules = {name: protocol or of_suite.get(name) or default_protocol(name, task) for name in names}
+    if lexicon is not None:
+        evaluating.check_lexicon(lexicon, task, rules)
     if dry_run:
         distinct = list(dict.fromkeys(rules.values()))
         shown = distinct[0] if len(distinct) == 1 else rules
@@ -231,6 +236,7 @@ def evaluate(
                 batch_size=size,
                 limit=limit,
                 recognizer=reader,
+                lexicon=lexicon or "",
                 records_folder=records,
                 on_batch=_progress(one.name),
             )

@@ -96,6 +96,16 @@ Recognizer = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Lexicon = Annotated[
+    str | None,
+    typer.Option(
+        "--lexicon",
+        metavar="KIND[=PATH]",
+        help="Spotting: put the nearest word of a lexicon first. strong, weak, generic or full: the "
+        "split's own. strong=FOLDER, weak=FILE, ...: files; a pair list behind a comma.",
+        rich_help_panel=DATA,
+    ),
+]
 Breakdown = Annotated[
     By | None,
     typer.Option("--by", help="Also count by word length or aspect ratio.", rich_help_panel=OUTPUT),

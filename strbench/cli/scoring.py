@@ -16,6 +16,7 @@ from strbench.cli.options import (
     AcceptLicence,
     Breakdown,
     Json,
+    Lexicon,
     Offline,
     Protocol,
     Recognizer,
@@ -76,15 +77,7 @@ def score(
             rich_help_panel=DATA,
         ),
     ] = None,
-    lexicon: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND[=PATH]",
-            help="Spotting: put the nearest word of a lexicon first. strong, weak, generic or full: the "
-            "split's own. strong=FOLDER, weak=FILE, ...: files; a pair list behind a comma.",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
+    lexicon: Lexicon = None,
     recognizer: Recognizer = None,
     against: Annotated[
         Path | None,
