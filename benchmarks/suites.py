@@ -175,6 +175,15 @@ SUITES: dict[str, Suite] = {
         stand_in="rendered-masks",
         task="segmentation",
     ),
+    "textseg-words": Suite(
+        title="Text segmentation, words cut out",
+        splits=("textseg_words/test",),
+        note="Words of TextSeg by version 2 of its masks, the task of DiG and CCD; their slices were cut "
+        "otherwise.",
+        stand_in="rendered-masks",
+        task="segmentation",
+        protocols={"textseg_words/test": "word-crops"},
+    ),
     "rendered": Suite(
         title="Rendered text",
         splits=(

@@ -128,6 +128,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "tr400": "strbench.datasets.tr400:SPEC",
         "textzoom": "strbench.datasets.textzoom:SPEC",
         "textseg": "strbench.datasets.textseg:SPEC",
+        "textseg_words": "strbench.datasets.textseg_words:SPEC",
         "ic13_fst": "strbench.datasets.ic13_fst:SPEC",
         "coco_ts": "strbench.datasets.coco_ts:SPEC",
         "mlt_s": "strbench.datasets.mlt_s:SPEC",

@@ -23,9 +23,11 @@ from strbench.annotations.textseg import read_textseg
 from strbench.datasets import prepare
 from strbench.datasets.mlt_s import parse as parse_mlt_s
 from strbench.datasets.textseg import parse as parse_textseg
+from strbench.datasets.textseg_words import parse as parse_textseg_words
 from strbench.datasets.textzoom import parse as parse_textzoom
 from strbench.datasets.tree import Tree
 from strbench.errors import DATA, StrbenchError
+from strbench.loading import decode
 from strbench.masks import decode_mask
 from strbench.store import Split, prepared_splits
 
@@ -406,6 +408,32 @@ def test_versions_of_textseg_lie_beside_each_other(tmp_path: Path) -> None:
         parse_textseg(tree, "textseg/test")
     with pytest.raises(StrbenchError, match="expected a list of ids under 'new'"):
         parse_textseg(tree, "textseg/new")
+
+
+def test_words_of_textseg_with_their_masks(tmp_path: Path) -> None:
+    box = '{"0": {"text": "Ab", "bbox": [-3, 6.2, 20, 2, 20.5, 30, 1, 40]}, '
+    files: dict[str, bytes | str] = {
+        "split.json": json.dumps({"train": ["a1"], "val": [], "test": ["a2"]}),
+        "image/a1.jpg": picture(1),
+        "semantic_label/a1_maskfg.png": labels(100, 200),
+        "annotation/a1_anno.json": box
+        + '"1": {"text": "x", "bbox": [30, 2, 40, 2, 40, 9]}, '  # no text in its mask
+        + '"2": {"text": "c", "bbox": [90, 2, 95, 2, 95, 9]}}',  # beyond the photograph
+    }
+    (word,) = parse_textseg_words(Tree.of(write(tmp_path, files)), "textseg_words/train") or ()
+    assert (word.id, word.group, word.label) == ("a1_0", "a1", None)
+    whole = decode(files["image/a1.jpg"])  # type: ignore[arg-type]
+    assert word.mask is not None
+    mask = decode_mask(word.mask)
+    assert np.array_equal(decode(word.image), whole[2:32, 0:21])
+    assert mask.shape == (30, 21)
+    # columns 0 to 5 are text and 6 to 11 effect, in rows 8 to 23 of the photograph
+    assert set(np.unique(mask[6:22, 0:6])) == {1}
+    assert set(np.unique(mask[6:22, 6:12])) == {2}
+    assert mask.sum() == 16 * 6 * (1 + 2)
+    del files["annotation/a1_anno.json"]
+    with pytest.raises(StrbenchError, match=r"no ID_anno\.json lies there"):
+        parse_textseg_words(Tree.of(write(tmp_path / "bare", files)), "textseg_words/train")
 
 
 def test_masks_that_coco_text_does_not_know(tmp_path: Path, home: Path) -> None:

@@ -77,13 +77,14 @@ def _regions(tree: Tree, words: Mapping[str, str], id_: str) -> tuple[Region, ..
     return read_textseg(tree.read(words[id_]), tree.place(words[id_]))
 
 
-_PARTS = ("train", "val", "test")
+PARTS = ("train", "val", "test")
+PAGES = "https://github.com/SHI-Labs/Rethinking-Text-Segmentation"
 
 
 def _splits(dataset: str, about: str) -> tuple[SplitSpec, ...]:
     return tuple(
         SplitSpec(name=f"{dataset}/{part}", n=0, about=about, labels=("official",))
-        for part in _PARTS
+        for part in PARTS
     )
 
 
@@ -91,7 +92,7 @@ def _source(dataset: str, title: str, labels: str) -> Source:
     return Source(
         title=title,
         access="manual",
-        splits=tuple(f"{dataset}/{part}" for part in _PARTS),
+        splits=tuple(f"{dataset}/{part}" for part in PARTS),
         labels="official",
         files=tuple(Remote(file=file, urls=()) for file in ("image.tar.gz", labels, "split.json")),
         optional=(
@@ -116,7 +117,7 @@ SPEC = Spec(
         _source("textseg", "the authors' archives", "semantic_label.tar.gz"),
         _source("textseg_v1", "the authors' archives, labels v1", "semantic_label_v1.tar.gz"),
     ),
-    pages=("https://github.com/SHI-Labs/Rethinking-Text-Segmentation",),
+    pages=(PAGES,),
     licence="Adobe Research licence; academic use only, on request by e-mail",
     paper="Xu, Zhang, Wang, Price, Wang, Shi: Rethinking Text Segmentation: A Novel Dataset and A "
     "Text-Specific Refinement Approach, CVPR 2021",
@@ -127,7 +128,7 @@ SPEC = Spec(
         "The released labels are version 2; the paper's figures need semantic_label_v1.",
         "Values of semantic labels: 0 background, 100 word, 200 effect, 255 ignored. TexRNet's "
         "evaluation takes the effect for background.",
-        "Scores of word slices of 128 x 32 pixels (DiG, CCD) are another task than whole images.",
+        "Scores of words cut out (DiG, CCD; textseg_words) are another task than whole images.",
     ),
     drop_in=(
         "image.tar.gz",

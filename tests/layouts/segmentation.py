@@ -73,6 +73,11 @@ def _textseg(part: str, version: str) -> Layout:
     )
 
 
+def _textseg_words(part: str) -> Layout:
+    whole = _textseg(part, "")
+    return Layout(files=whole.files, n=len(_TEXTSEG_PARTS[part]))  # the second word has no text
+
+
 ROWS = '250 0 0 3 16 0 8 5 23 "A"\r\n0 250 0 9 16 6 8 11 23 """\r\n\r\n#0 0 250 15 16 12 8 17 23 "c"\r\n'
 
 
@@ -154,6 +159,12 @@ LAYOUTS = {
         for dataset, title, version in (
             ("textseg", "the authors' archives", ""),
             ("textseg_v1", "the authors' archives, labels v1", "_v1"),
+        )
+        for part in _TEXTSEG_PARTS
+    },
+    **{
+        (f"textseg_words/{part}", "the authors' archives, words cut here"): partial(
+            _textseg_words, part
         )
         for part in _TEXTSEG_PARTS
     },
