@@ -570,6 +570,16 @@ def test_the_committed_tables_are_what_the_committed_records_give(tmp_path: Path
         assert (folder / path.name).read_text() == path.read_text(), "regenerate benchmarks/tables"
 
 
+def test_a_run_of_a_papers_table_stands_elsewhere_with_its_other_sets() -> None:
+    documents = committed.committed_tables()
+    name = "dig-superres.cpu-night.srcnn-seed0"
+    holding = [table for table in documents["superres.md"].split("### ") if f"| {name} |" in table]
+    assert holding
+    assert all(table.startswith("TextZoom") for table in holding)
+    assert "| SRCNN |" in documents["dig-superres.cpu-night.md"]
+    assert "easy (1619)" not in documents["dig-superres.cpu-night.md"]
+
+
 def cli() -> Any:
     import typer
 

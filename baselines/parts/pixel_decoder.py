@@ -15,7 +15,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from strbench.methods import LoopConfig, Method, Restorer, View
-from strbench.types import Card, Task
+from strbench.types import Card, Status, Task
 
 from .restoring import restoring
 from .vit import NORM_EPS, Block, ViT, grid_of, init_linear, sinusoid, size_named
@@ -155,6 +155,7 @@ def pixel_method(
     *,
     kind: Literal["restorer", "segmenter"],
     task: Task,
+    status: Status = "parity-checked",
     parameters: dict[str, int],
     recipes: Mapping[str, PixelTraining],
     notes: str,
@@ -173,7 +174,7 @@ def pixel_method(
         ),
         code="none published for this task; github.com/FaltingsA/SSM re-runs it (not used)",
         licence="Apache-2.0",
-        status="parity-checked",
+        status=status,
         parameters=parameters,
         resize="stretch-bicubic",
         height=32,

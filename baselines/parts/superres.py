@@ -297,7 +297,7 @@ def image_restorer(
         paper=paper,
         code=code,
         licence="Apache-2.0",
-        status="parity-checked",
+        status="trained",
         parameters=parameters,
         resize="stretch-bicubic",
         height=config.height // config.shrink,

@@ -10,7 +10,9 @@ mean squared error. Its alignment is left out: with it the official class stops 
 of 16 rows, in its fifth max-pooling.
 Against the official module, same weights and inputs, output, loss and gradients: equal to the last bit.
 
-*Expected:* no figure of a finished run is recorded yet.
+*Expected* of recipe ``cpu-hour`` on drawn pairs, one seed, PSNR in dB on the drawn pairs easy, medium and hard:
+24.3, 22.5, 20.2, where bicubic enlargement has 22.7, 20.1, 18.3; on the real easy pairs of TextZoom 23.55 against
+23.07 (``strbench reproduce dig-superres --scale cpu-night``). Nothing of the paper's size was run.
 """
 
 from __future__ import annotations

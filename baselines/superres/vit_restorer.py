@@ -90,6 +90,7 @@ VIT_RESTORER = pixel_method(
     "ViT encoder with a decoder of pixels, as in DiG",
     kind="restorer",
     task="super-resolution",
+    status="trained",
     parameters={"small": 26_650_416, "small trainable": 26_650_032},
     recipes=RECIPES,
     notes=(

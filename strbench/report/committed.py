@@ -35,7 +35,8 @@ def committed_folder() -> Path:
 def committed_tables() -> dict[str, str]:
     """File name -> Markdown of every table that the packaged records give; none without a table.
 
-    Runs of a paper's table, which are many and small, have a file of their own and stand in no other.
+    Runs of a paper's table, which are many and small, have a file of their own; what one of them scores
+    on other sets stands with everything else.
     """
     folder = committed_folder()
     every = load_all(folder) if folder.is_dir() else []
@@ -60,11 +61,15 @@ def committed_tables() -> dict[str, str]:
 
 
 def _table_of(record: Record) -> tuple[str, str] | None:
-    """The paper's table and the scale that a run belongs to by its name; None of any other run."""
+    """The paper's table and the scale that a run belongs to by its name and splits; None of any other."""
     table, _, rest = record.name.partition(".")
     found = known().get(table)
     scale = rest.partition(".")[0]
-    return (table, scale) if found is not None and scale in found.scales else None
+    if found is None or scale not in found.scales:
+        return None
+    columns = found.scales[scale].splits or found.columns
+    scored = {score.split for score in record.scores}
+    return (table, scale) if scored <= set(columns) else None
 
 
 def _rebuilt(records: Sequence[Record]) -> dict[str, str]:
