@@ -52,8 +52,8 @@ def test_the_figures_of_images_and_photographs_are_those_of_the_records() -> Non
     said = {
         "hmean": re.findall(r"F (\d+\.\d) \[", text),
         "recall": re.findall(r"finds (\d+) of the", text),
-        "psnr": re.findall(r"(\d+\.\d+) dB", text),
-        "ssim": re.findall(r"SSIM of (\d\.\d+)", text),
+        "psnr": re.findall(r"(\d+\.\d\d)(?: dB| \[)", text),
+        "ssim": re.findall(r"\b(0\.\d{4})\b", text),
         "low_accuracy": re.findall(r"reads (\d+) of the\s+low-resolution", text),
         "restored_accuracy": re.findall(r"(\d+) of the enlarged", text),
         "high_accuracy": re.findall(r"(\d+) of the true ones", text),
