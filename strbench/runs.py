@@ -191,9 +191,10 @@ def check_parents(entry: str, method: Method, origins: Sequence[models.RunInfo])
         parent: Method = registry.load(origin.kind, origin.entry)
         if entry not in (origin.entry, *parent.feeds) and origin.entry not in method.parents:
             able = [name for name in registry.names("methods") if _feeds(name, entry)]
+            able = list(dict.fromkeys([*able, *method.parents, entry]))
             raise StrbenchError(
                 f"{entry} does not start from the weights of {origin.name}, a run of {origin.entry}.",
-                hint=f"It starts from runs of {', '.join([*able, entry])}.",
+                hint=f"It starts from runs of {', '.join(able)}.",
             )
 
 

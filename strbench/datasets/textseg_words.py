@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from strbench.annotations.rows import fault
-from strbench.crops import crop
 from strbench.datasets import Remote, Source, Spec, SplitSpec
 from strbench.datasets.cutting import ahead, encode_image
 from strbench.datasets.textseg import PAGES, PARTS
 from strbench.datasets.textseg import parse as parse_textseg
 from strbench.datasets.tree import Tree
-from strbench.loading import decode
-from strbench.masks import TEXT, decode_mask, encode_mask
 from strbench.types import Sample
 
 
@@ -38,6 +33,12 @@ def _words(pages: Iterable[Sample]) -> Iterator[Sample]:
 
 def _cut(page: Sample) -> list[Sample]:
     """The words of a photograph of which at least one pixel is text, in the order of the file."""
+    import numpy as np
+
+    from strbench.crops import crop
+    from strbench.loading import decode
+    from strbench.masks import TEXT, decode_mask, encode_mask
+
     assert page.mask is not None
     pixels, mask = decode(page.image), decode_mask(page.mask)
     layers = np.repeat(mask[:, :, None], 3, axis=2)

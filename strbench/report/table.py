@@ -392,9 +392,7 @@ def _printed_metric(metric: Metric, rules: Set[str], lexicon: str) -> str:
 
     A printed P, R or F is of finding text, and may not stand where what was read counts too.
     """
-    if metric not in ("precision", "recall", "hmean"):
-        return metric if lexicon == NO_LEXICON else ""
-    if rules & READING:
+    if metric in ("precision", "recall", "hmean") and rules & READING:
         return f"e2e_{lexicon}" if metric == "hmean" else ""
     return metric if lexicon == NO_LEXICON else ""
 
