@@ -1,4 +1,4 @@
-"""The words of TextSeg with their masks, cut here: what encoders of DiG and CCD are fine-tuned on."""
+"""The words of TextSeg with their masks, cut here: the task of DiG and CCD, whose slices are not published."""
 
 from __future__ import annotations
 
