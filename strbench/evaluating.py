@@ -47,11 +47,12 @@ def task_of(splits: Sequence[Split]) -> Task:
 
 
 def check_lexicon(lexicon: str, task: Task, rules: Mapping[str, str]) -> None:
-    """Refuses a lexicon where a split, by its name in ``rules``, has a rule that compares no texts.
+    """Refuses what names no lexicon, and one where a split, by its name in ``rules``, reads nothing.
 
     Raises:
         StrbenchError: so it is.
     """
+    region_scoring.parse_lexicon(lexicon)
     for split, rule in rules.items():
         if task != "detection" or not region_protocol(rule).texts:
             raise StrbenchError(
@@ -225,7 +226,7 @@ def _score_regions(
     truth = region_scoring.truth_of_split(split, limit=limit)
     scored = region_scoring.score_regions(truth.regions(), found.__getitem__, chosen)
     kept = None if lexicon else path
-    kind = lexicon.partition("=")[0]
+    kind = region_scoring.parse_lexicon(lexicon)[0] if lexicon else ""
     return region_scoring.make_score(scored, chosen, truth, path=kept, lexicon=kind), said
 
 

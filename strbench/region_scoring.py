@@ -17,6 +17,7 @@ from strbench.image_bootstrap import FIGURES, intervals
 from strbench.lexicons import (
     DROPPED_FROM,
     Corrected,
+    Kind,
     correct,
     prepared_lexicons,
     read_lexicon,
@@ -153,7 +154,9 @@ def score_files(
         ],
     ) as record:
         scored, failures = score_results(results, truth, protocol, format=format, lexicon=lexicon)
-        entry = make_score(scored, protocol, truth, lexicon=(lexicon or "").partition("=")[0])
+        entry = make_score(
+            scored, protocol, truth, lexicon=parse_lexicon(lexicon)[0] if lexicon else ""
+        )
         record.finish(
             scores=[entry],
             failures=failures,
@@ -222,6 +225,24 @@ def _number(name: str) -> str:
     return digits[-1].lstrip("0") or "0" if digits else name
 
 
+def parse_lexicon(lexicon: str) -> tuple[Kind, str, str]:
+    """The kind, the path of the words and that of the pair list; "" where the split's own are meant.
+
+    Raises:
+        StrbenchError: neither KIND nor KIND=PATH nor KIND=PATH,PAIRS, or there is no such kind.
+    """
+    name, named, places = lexicon.partition("=")
+    words, _, pairs = places.partition(",")
+    for kind in DROPPED_FROM:
+        if kind == name and bool(named) == bool(words):
+            return kind, words, pairs
+    raise StrbenchError(
+        f"--lexicon {lexicon}: expected KIND, for the split's own, or KIND=PATH, where the kind is "
+        f"one of {', '.join(DROPPED_FROM)}.",
+        hint="--lexicon strong=ch4_test_vocabularies/   or   --lexicon weak=vocabulary.txt,pairs.txt",
+    )
+
+
 def correct_texts(
     found: Mapping[str, Sequence[Detection]], lexicon: str, images: Mapping[str, str], split: str
 ) -> Corrected:
@@ -235,15 +256,8 @@ def correct_texts(
     Raises:
         StrbenchError: there is no such kind, the split has none of it, or its files cannot be read.
     """
-    kind, named, places = lexicon.partition("=")
-    words, _, pairs = places.partition(",")
-    if kind not in DROPPED_FROM or (named and not words):
-        raise StrbenchError(
-            f"--lexicon {lexicon}: expected KIND, for the split's own, or KIND=PATH, where the kind is "
-            f"one of {', '.join(DROPPED_FROM)}.",
-            hint="--lexicon strong=ch4_test_vocabularies/   or   --lexicon weak=vocabulary.txt,pairs.txt",
-        )
-    if not named:
+    kind, words, pairs = parse_lexicon(lexicon)
+    if not words:
         if split.startswith("file/"):
             raise StrbenchError(
                 f"--lexicon {kind}: ground truth given as files brings no lexicon.",

@@ -136,6 +136,7 @@ def test_a_lexicon_corrects_what_was_read_and_not_what_is_kept(
     ("lexicon", "rule", "message"),
     [
         ("strong", "ic15-e2e", "mine_det/test has no lexicon 'strong'; it was prepared with weak"),
+        ("stron", "ic15-e2e", "--lexicon stron: expected KIND, for the split's own, or KIND=PATH"),
         ("weak", "ic15-iou", "corrects what a spotter reads, and mine_det/test is scored under"),
     ],
 )
