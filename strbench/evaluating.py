@@ -218,16 +218,16 @@ def _score_regions(
             hint="Use a spotter, or a protocol of detection: strbench list protocols",
         )
     said = {"image without a detection": sum(not some for some in found.values())}
+    used = ""
     if lexicon:
         images = {id_: id_ for id_ in found}
-        step = region_scoring.correct_texts(found, lexicon, images, split.name)
+        step, used = region_scoring.correct_texts(found, lexicon, images, split.name)
         found = step.detections
         said |= region_scoring.told(step)
     truth = region_scoring.truth_of_split(split, limit=limit)
     scored = region_scoring.score_regions(truth.regions(), found.__getitem__, chosen)
     kept = None if lexicon else path
-    kind = region_scoring.parse_lexicon(lexicon)[0] if lexicon else ""
-    return region_scoring.make_score(scored, chosen, truth, path=kept, lexicon=kind), said
+    return region_scoring.make_score(scored, chosen, truth, path=kept, lexicon=used), said
 
 
 def predict_split(

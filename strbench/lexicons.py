@@ -15,8 +15,10 @@ pair list; of ``strong`` the path is a folder or an archive.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +29,7 @@ from rapidfuzz.distance import Levenshtein
 
 from strbench.archive_members import damage_told, open_members
 from strbench.errors import DATA, StrbenchError, unknown_name
+from strbench.protocols import FINGERPRINT_DIGITS
 from strbench.types import Detection
 
 if TYPE_CHECKING:
@@ -84,6 +87,12 @@ class Lexicon:
     @cached_property
     def _first(self) -> dict[str, int]:
         return {word: i for i, word in reversed(list(enumerate(self._uppers)))}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the words in their order and of what is written for them."""
+        told = [list(self.words), sorted(self.texts.items()) if self.texts is not None else None]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def nearest(self, text: str) -> tuple[str, int]:
         """What is written for the nearest word, and its edit distance, both in upper case.
@@ -182,6 +191,18 @@ def correct(
             kept.append(detection._replace(text=text))
         detections[image] = tuple(kept)
     return Corrected(detections, changed, dropped)
+
+
+def tag(kind: Kind, lists: Iterable[Lexicon]) -> str:
+    """What a signature says of a lexicon: its kind, and a digest of its lists, in whatever order.
+
+    The same lists have the same tag whether they came with a split or from files of one's own.
+
+    >>> tag("weak", [Lexicon(("CAT", "CAR", "COT"))])
+    'weak@05ad51da'
+    """
+    every = "".join(sorted(one.digest for one in lists))
+    return f"{kind}@{hashlib.sha256(every.encode()).hexdigest()[:FINGERPRINT_DIGITS]}"
 
 
 def read_lexicon(words: Path, pairs: Path | None = None, *, cut: Cut = "word") -> Lexicon:

@@ -91,7 +91,7 @@ def signature(
     *,
     lexicon: str = "",
 ) -> str:
-    """The line that says all that moves a figure; ``lexicon`` is the kind that corrected what was read.
+    """The line that says all that moves a figure; ``lexicon`` is the tag of the one in use, if any.
 
     >>> signature(region_protocol("ic15-iou"), "ic15_det/test", 500, "3f9a1c2b77", "standard")
     'prf|ic15-iou|labels:standard|images:500|ic15_det/test@3f9a1c2b|v0.1'

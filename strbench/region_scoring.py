@@ -18,10 +18,12 @@ from strbench.lexicons import (
     DROPPED_FROM,
     Corrected,
     Kind,
+    Lexicon,
     correct,
     prepared_lexicons,
     read_lexicon,
     read_strong,
+    tag,
 )
 from strbench.metrics.detection import Outcome, Scene, Verdict, ratio
 from strbench.metrics.spotting import Measured
@@ -81,8 +83,8 @@ def score_results(
     *,
     format: str | None = None,
     lexicon: str | None = None,
-) -> tuple[Scored, dict[str, int]]:
-    """What becomes of every region of a result file, and what is to be said of the file.
+) -> tuple[Scored, dict[str, int], str]:
+    """What becomes of every region of a result file, what is to be said of it, and the lexicon's tag.
 
     Args:
         format: of the results. Where it is None: of a zip or folder the protocol's own, of a single
@@ -93,6 +95,7 @@ def score_results(
     Raises:
         StrbenchError: what cannot be read, belongs to no image, or has no figure under the rule.
     """
+    used = ""
     is_single = results.is_file() and results.suffix.lower() != ".zip"
     with open_found(
         results,
@@ -105,13 +108,13 @@ def score_results(
         keys = {image: key for key, image in images.items()}
         said = {"image without a result": len(truth.ids) - len(given)}
         if lexicon is not None:
-            step = correct_texts(found, lexicon, images, truth.name)
+            step, used = correct_texts(found, lexicon, images, truth.name)
             found = step.detections
             said |= told(step)
         scored = score_regions(
             truth.regions(), lambda image: found[keys[image]] if image in keys else None, protocol
         )
-    return scored, {reason: count for reason, count in said.items() if count}
+    return scored, {reason: count for reason, count in said.items() if count}, used
 
 
 def told(step: Corrected) -> dict[str, int]:
@@ -153,12 +156,11 @@ def score_files(
             )
         ],
     ) as record:
-        scored, failures = score_results(results, truth, protocol, format=format, lexicon=lexicon)
-        entry = make_score(
-            scored, protocol, truth, lexicon=parse_lexicon(lexicon)[0] if lexicon else ""
+        scored, failures, used = score_results(
+            results, truth, protocol, format=format, lexicon=lexicon
         )
         record.finish(
-            scores=[entry],
+            scores=[make_score(scored, protocol, truth, lexicon=used)],
             failures=failures,
             cost={"seconds": round(time.monotonic() - begun, 3)},
         )
@@ -245,8 +247,8 @@ def parse_lexicon(lexicon: str) -> tuple[Kind, str, str]:
 
 def correct_texts(
     found: Mapping[str, Sequence[Detection]], lexicon: str, images: Mapping[str, str], split: str
-) -> Corrected:
-    """The detections after the lexicon step.
+) -> tuple[Corrected, str]:
+    """The detections after the lexicon step, and the tag of the lexicon for signatures.
 
     Args:
         lexicon: "KIND" for the one that the split was prepared with, "KIND=PATH" or "KIND=PATH,PAIRS".
@@ -263,10 +265,14 @@ def correct_texts(
                 f"--lexicon {kind}: ground truth given as files brings no lexicon.",
                 hint=f"Name its file: --lexicon {kind}=PATH, or score against a prepared split.",
             )
-        return correct(found, prepared_lexicons(find_split(split), kind, images), kind=kind)
+        whole = find_split(split)
+        step = correct(found, prepared_lexicons(whole, kind, images), kind=kind)
+        return step, tag(kind, [Lexicon(tuple(one)) for one in whole.lexicons[kind].values()])
     if kind == "strong":
-        return correct(found, read_strong(Path(words)), kind=kind)
-    return correct(found, read_lexicon(Path(words), Path(pairs) if pairs else None), kind=kind)
+        lists = read_strong(Path(words))
+        return correct(found, lists, kind=kind), tag(kind, lists.values())
+    common = read_lexicon(Path(words), Path(pairs) if pairs else None)
+    return correct(found, common, kind=kind), tag(kind, [common])
 
 
 def per_image(scored: Scored) -> list[dict[str, str | float]]:
@@ -306,7 +312,7 @@ def make_score(
 
     Args:
         path: the file that was scored, where it can be kept.
-        lexicon: the kind that corrected what was read, if any.
+        lexicon: the tag of the one that corrected what was read, if any; see ``lexicons.tag``.
     """
     outcome = scored.outcome
     spread = intervals(outcome)

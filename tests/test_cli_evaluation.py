@@ -327,4 +327,6 @@ def test_dry_runs_fetch_nothing(run: Run, home: Path) -> None:
         "protocol": "strbench-36",
         "limit": None,
     }
+    words = ("eval", "--data", "ic15_det/test", "--protocol", "ic15-e2e", "--lexicon", "weak")
+    assert json.loads(run(*words, "--dry-run").out)["lexicon"] == "weak"
     assert not home.exists()

@@ -183,13 +183,14 @@ def test_the_lexicons_of_a_split(run: Run, home: Path, tmp_path: Path) -> None:
     (det / "res_img_2.txt").write_text(f"{word},helo\n")
     command = ("score", str(det), "mine/test", "--protocol", "ic15-e2e", "--json")
 
+    used: list[list[str]] = []  # what each signature says of a lexicon
+
     def figures(*more: str) -> tuple[float, float, dict[str, int]]:
         outcome = run(*command, *more)
         assert outcome.code == 0, outcome.err
         document = json.loads(outcome.out)
         tokens = document["scores"][0]["signature"].split("|")
-        kinds = [token for token in tokens if token.startswith("lexicon:")]
-        assert kinds == [f"lexicon:{kind.partition('=')[0]}" for kind in more[1:]]
+        used.append([token for token in tokens if token.startswith("lexicon:")])
         both = document["scores"][0]["figures"]
         return both["precision"]["part"], both["precision"]["whole"], document["failures"]
 
@@ -198,8 +199,23 @@ def test_the_lexicons_of_a_split(run: Run, home: Path, tmp_path: Path) -> None:
     # HELO is one edit from HELLO and two from HELPS, which is the only word of the second image
     assert figures("--lexicon", "strong") == (2, 2, said)
     assert figures("--lexicon", "weak") == (1, 2, said)
-    (tmp_path / "words.txt").write_text("HELPS\n")
-    assert figures("--lexicon", f"weak={tmp_path / 'words.txt'}") == (1, 2, said)
+    words = tmp_path / "words.txt"
+    words.write_text("HELPS\n")
+    assert figures("--lexicon", f"weak={words}") == (1, 2, said)
+    words.write_text("HELLO\nHELPS\n")
+    assert figures("--lexicon", f"weak={words}") == (1, 2, said)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "voc_img_2.txt").write_text("HELPS\n")
+    (tmp_path / "lists" / "voc_img_1.txt").write_text("HELLO\n")
+    assert figures("--lexicon", f"strong={tmp_path / 'lists'}") == (2, 2, said)
+    plain, strong, weak, other, again, files = used
+    assert plain == []
+    assert [token.partition("@")[0] for (token,) in (strong, weak)] == [
+        "lexicon:strong",
+        "lexicon:weak",
+    ]
+    assert again == weak != other  # the same words, wherever they are from
+    assert files == strong
 
     lacking = run(*command, "--lexicon", "full")
     assert lacking.code == 2

@@ -123,13 +123,15 @@ def test_a_lexicon_corrects_what_was_read_and_not_what_is_kept(
     assert record.failures["text changed by the lexicon"] == 1
     assert record.failures["region dropped by the lexicon"] == 1
     assert record.config["resolved"]["lexicon"] == "weak"
-    assert "lexicon:weak" in score.signature.split("|")
+    assert "|lexicon:weak@" in score.signature
     assert score.predictions is None
     (tmp_path / "words.txt").write_text("WORLD\n")
     other = evaluating.evaluate(
         model, [split], protocols="ic15-e2e", lexicon=f"weak={tmp_path / 'words.txt'}"
     )
     assert other.scores[0].figures["recall"].part == 0
+    assert "|lexicon:weak@" in other.scores[0].signature
+    assert other.scores[0].signature != score.signature
 
 
 @pytest.mark.parametrize(

@@ -463,8 +463,8 @@ def test_what_a_lexicon_corrected_has_a_table_of_its_own_beside_what_was_printed
         )
         for protocol, said, value in (
             ("ic15-e2e", "", 0.5),
-            ("ic15-e2e", "|lexicon:strong", 0.7),
-            ("mango-e2e", "|lexicon:strong", 0.8),
+            ("ic15-e2e", "|lexicon:strong@aaaaaaaa", 0.7),
+            ("mango-e2e", "|lexicon:strong@aaaaaaaa", 0.8),
         )
     ]
     tables = {(t.suite, t.protocol): t for t in made(reader, reported=True).tables}
@@ -484,6 +484,37 @@ def test_what_a_lexicon_corrected_has_a_table_of_its_own_beside_what_was_printed
     assert "57.1" in printed["spotting", "ic15-e2e"]  # ABCNet
     assert "79.2" in printed["spotting", "ic15-e2e, lexicon strong"]
     assert not printed["spotting", "ic15-e2e"] & printed["spotting", "ic15-e2e, lexicon strong"]
+
+
+def test_two_lexicons_of_one_kind_share_a_table_only_as_those_of_different_sets() -> None:
+    def corrected(name: str, *by_split: tuple[str, str]) -> records.Record:
+        one = run(name, {})
+        one.scores = [
+            Score(
+                split=split,
+                fingerprint="ab" * 32,
+                n=300,
+                protocol="totaltext-e2e",
+                signature=f"prf|totaltext-e2e|labels:official|lexicon:full@{words}|images:300|"
+                f"{split}@abababab|v0.1",
+                figures={"hmean": Figure(value=0.7)},
+            )
+            for split, words in by_split
+        ]
+        return one
+
+    def titles(*made_by: records.Record) -> list[tuple[str, int]]:
+        return [(t.protocol, len(t.columns)) for t in made(*made_by).tables]
+
+    curved, lines = "totaltext_det/test", "ctw1500_det/test"
+    first = corrected("first", (curved, "aaaaaaaa"), (lines, "bbbbbbbb"))
+    assert titles(first) == [("totaltext-e2e, lexicon full", 2)]
+    second = corrected("second", (curved, "cccccccc"))
+    assert sorted(titles(first, second)) == [
+        ("totaltext-e2e, lexicon full@aaaaaaaa", 1),
+        ("totaltext-e2e, lexicon full@bbbbbbbb", 1),
+        ("totaltext-e2e, lexicon full@cccccccc", 1),
+    ]
 
 
 def test_printed_psnr_stands_below_a_measured_one_and_ranks_nothing() -> None:

@@ -219,7 +219,9 @@ def evaluate(
     if dry_run:
         distinct = list(dict.fromkeys(rules.values()))
         shown = distinct[0] if len(distinct) == 1 else rules
-        print_json({"models": chosen, "splits": names, "protocol": shown, "limit": limit})
+        plan = {"models": chosen, "splits": names, "protocol": shown, "limit": limit}
+        extras = {"lexicon": lexicon, "recognizer": recognizer}
+        print_json(plan | {name: said for name, said in extras.items() if said})
         return
     loaded = [models.resolve(name, task=task, device=device) for name in chosen]
     reader = models.resolve(recognizer, device=device) if recognizer else None

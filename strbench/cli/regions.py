@@ -63,7 +63,7 @@ def score_regions(
     )
     show_regions([record], as_json=as_json)
     if against is not None:
-        other, _ = score_results(against, true, chosen, format=format, lexicon=lexicon)
+        other, *_ = score_results(against, true, chosen, format=format, lexicon=lexicon)
         found = paired_difference(scored.outcome, other.outcome)
         say(
             f"F of {results.stem} - F of {against.stem}: {100 * found.value:+.2f} "

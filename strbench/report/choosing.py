@@ -41,7 +41,7 @@ class Group(NamedTuple):
     """Scores that may stand in one table, and the suites that may hold them."""
 
     rule: str  # the protocol, or ``OWN_RULES``, and the lexicon where there was one
-    lexicon: str
+    lexicon: str  # its kind
     entries: list[Entry]
     suites: Mapping[str, SuiteLike]
 
@@ -56,15 +56,25 @@ def grouped(
 ) -> list[Group]:
     """The scores by protocol and lexicon; those of a suite whose sets have rules of their own together.
 
+    Lexicons of one kind share a table, since each set has its own, unless one set has several.
+
     Args:
         suite: the one that is asked for, if any; it may hold scores under other rules too.
     """
     groups: list[Group] = []
 
     def add(rule: str, some: Sequence[Entry], held: Mapping[str, SuiteLike]) -> None:
-        for lexicon in sorted({entry.lexicon for entry in some}):
-            same = [entry for entry in some if entry.lexicon == lexicon]
-            groups.append(Group(with_lexicon(rule, lexicon), lexicon, same, held))
+        kinds: dict[str, list[Entry]] = {}
+        for entry in some:
+            kinds.setdefault(entry.lexicon.partition("@")[0], []).append(entry)
+        for kind, same in sorted(kinds.items()):
+            lists = {(entry.score.split, entry.lexicon) for entry in same}
+            if len(lists) == len({split for split, _ in lists}):
+                groups.append(Group(with_lexicon(rule, kind), kind, same, held))
+                continue
+            for tag in sorted({entry.lexicon for entry in same}):
+                alike = [entry for entry in same if entry.lexicon == tag]
+                groups.append(Group(with_lexicon(rule, tag), kind, alike, held))
 
     left = list(entries)
     for name, one in suites.items():

@@ -106,7 +106,7 @@ class Entry:
 
     @property
     def lexicon(self) -> str:
-        """The kind of lexicon that corrected what was read, "none" without one."""
+        """The tag of the lexicon that corrected what was read, "none" without one."""
         said = [t for t in self.score.signature.split("|") if t.startswith("lexicon:")]
         return said[0].partition(":")[2] if said else NO_LEXICON
 
