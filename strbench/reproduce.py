@@ -255,10 +255,10 @@ def _run(
         if split not in prepared_splits() and not split.endswith(".txt") and is_drawn(split):
             obtain(split, say=say)
     if step.does != "eval":
-        from strbench import runs
+        from strbench import plans, runs
         from strbench.streams import Subset
 
-        planned = runs.make_plan(
+        planned = plans.make_plan(
             step.kind,
             step.entry,
             data=step.data,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from test_train import SETTINGS, plan_of, words
 
-from strbench import evaluating, models, records, runs, scoring
+from strbench import evaluating, models, plans, records, runs, scoring
 from strbench.errors import DATA, StrbenchError
 from strbench.predict import card_of
 from strbench.predictions import Predictions, write_predictions
@@ -172,7 +172,7 @@ def test_evaluation_knows_its_whole_descent(home: Path) -> None:
     words()
     runs.execute(plan_of("dig"))
     runs.execute(
-        runs.make_plan(
+        plans.make_plan(
             "models", "vit-ctc", data=["mine/train"], recipe="smoke", settings=SETTINGS,
             parents=["dig-micro.smoke"], device="cpu",
         )

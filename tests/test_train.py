@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 from test_streams import split_of
 from torch import Tensor, nn
 
-from strbench import models, records, registry, runs
+from strbench import models, plans, records, registry, runs
 from strbench.checkpoints import CHECKPOINT, LOG
 from strbench.errors import DATA, DEVICE, PARTIAL, StrbenchError
 from strbench.feeds import WordFeed
@@ -57,9 +57,9 @@ def words(n: int = 20) -> None:
     )
 
 
-def plan_of(entry: str = "vit-ctc", *settings: str, **options: Any) -> runs.Plan:
+def plan_of(entry: str = "vit-ctc", *settings: str, **options: Any) -> plans.Plan:
     kind, small = RECIPES[entry]
-    return runs.make_plan(
+    return plans.make_plan(
         kind,  # type: ignore[arg-type]
         entry,
         data=["mine/train"],
@@ -205,7 +205,7 @@ def test_lineage_goes_through_both_stages(home: Path) -> None:
     runs.execute(plan_of("dig"))
     said: list[str] = []
     weights = runs.execute(
-        runs.make_plan(
+        plans.make_plan(
             "models", "vit-ctc", data=["mine/train"], recipe="smoke", settings=SETTINGS,
             parents=["dig-micro.smoke"], device="cpu",
         ),
@@ -221,7 +221,7 @@ def test_lineage_goes_through_both_stages(home: Path) -> None:
     with pytest.raises(
         StrbenchError, match="crnn does not start from the weights of dig-micro"
     ) as e:
-        runs.make_plan(
+        plans.make_plan(
             "models", "crnn", data=["mine/train"], recipe="smoke", parents=["dig-micro.smoke"]
         )
     assert e.value.hint == "It starts from runs of moco, rotnet, crnn."
@@ -261,10 +261,10 @@ def test_plans_are_checked(home: Path) -> None:
     with pytest.raises(StrbenchError, match="--name"):
         plan_of(run_name="../elsewhere")
     with pytest.raises(StrbenchError, match="near names: vit-ctc"):
-        runs.find_entry("models", "vit-ctx")
+        plans.find_entry("models", "vit-ctx")
     with pytest.raises(StrbenchError, match="No recipe"):
-        runs.pick_recipe(registry.load("models", "vit-ctc"), "smok", CPU)
-    document = runs.describe(plan_of())
+        plans.pick_recipe(registry.load("models", "vit-ctc"), "smok", CPU)
+    document = plans.describe(plan_of())
     assert document["steps"] == 6
     assert json.dumps(document)
     assert not plan_of().directory.exists()

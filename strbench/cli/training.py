@@ -260,7 +260,7 @@ def finetune(
 def _newest_parent(model: str | None) -> list[str]:
     """The last run that can be fine-tuned, to this model if one is named."""
     from strbench.models import finished_runs, load_info, run_directory
-    from strbench.runs import find_entry
+    from strbench.plans import find_entry
 
     wanted = find_entry("models", model)[0] if model else None
     for run in reversed(finished_runs()):
@@ -298,19 +298,19 @@ def _fed_by(parents: Sequence[str]) -> str:
 def _train(
     kind: Literal["methods", "models"], entry: str, request: Request, parents: Sequence[str]
 ) -> None:
-    from strbench import runs
+    from strbench import plans, runs
     from strbench.default_data import default_data
 
     subset = request.subset()
     typed = _check(kind, entry, request, parents)
-    method = runs.find_entry(kind, entry)[1]
+    method = plans.find_entry(kind, entry)[1]
     data, unlabelled = request.data, request.unlabelled
     draw = partial(default_data, recipe=request.recipe, device=request.device, say=say)
     if not data:
         data = draw("--data", labelled=method.needs_labels, task=method.task)
     if not unlabelled and method.recipes[_recipe(method, request)].unlabelled_batch_size:
         unlabelled = draw("--unlabelled", labelled=False)
-    plan = runs.make_plan(
+    plan = plans.make_plan(
         kind,
         entry,
         data=data,
@@ -323,7 +323,7 @@ def _train(
         seed=request.seed,
         device=request.device,
     )
-    described = runs.describe(plan)
+    described = plans.describe(plan)
     if request.dry_run:
         print_json(described)
         return
@@ -345,7 +345,7 @@ def _train(
 
 def _recipe(method: Method, request: Request) -> str:
     from strbench.devices import pick_device
-    from strbench.runs import pick_recipe
+    from strbench.plans import pick_recipe
 
     return pick_recipe(method, request.recipe, pick_device(request.device))
 
@@ -357,7 +357,7 @@ def _check(
 
     Says which recipe runs and why where none was named.
     """
-    from strbench import runs
+    from strbench import plans
     from strbench.devices import device_name, pick_device
     from strbench.origins import info_of
     from strbench.settings import override
@@ -370,10 +370,10 @@ def _check(
                 hint="--batch-size auto",
             )
         typed.append(f"batch_size={request.batch_size}")
-    _, method, implied = runs.find_entry(kind, entry)
+    _, method, implied = plans.find_entry(kind, entry)
     recipe = _recipe(method, request)
     override(method.recipes[recipe], [*implied, *typed])
-    runs.check_parents(entry, method, [info_of(parent) for parent in parents])
+    plans.check_parents(entry, method, [info_of(parent) for parent in parents])
     if request.recipe is None:
         others = ", ".join(name for name in method.recipes if name != recipe)
         device = device_name(pick_device(request.device))
