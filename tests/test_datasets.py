@@ -575,7 +575,7 @@ def _changed(change: dict[str, bytes | str | None]) -> dict[str, bytes | str]:
         ({"labels.tsv": "b/2.png\tok\nb/1.png\t\xe9".encode("latin-1")}, r"labels\.tsv, line 2: not UTF-8"),
         ({"labels.tsv": LISTS["labels.tsv"] + "b/1.png\tagain\n"}, r"named twice \(1\): b/1\.png"),
         ({"labels.tsv": "b/2.png\ta\nb/10.png\n"}, r"line 2: expected a tab"),
-        ({"labels.tsv": "b/2.png\ta\nb/10.png\t\n"}, r"line 2: expected a tab"),
+        ({"labels.tsv": "b/2.png\ta\nb/10.png\t\n"}, r"line 2: expected a label behind the tab"),
         ({"labels.tsv": None}, "no label file was found beside 3 images"),
         ({"labels.tsv": ""}, "no sample was found"),
         ({"labels.tsv": None, "l.jsonl": '{"filename": "b/1.png", "text": "a"}\n{"x'}, "line 2: not JSON"),

@@ -69,7 +69,8 @@ def read_rows(data: bytes, place: str) -> list[Row]:
             path, *rest = line.split(maxsplit=1)
             separator, label = (" ", rest[0]) if rest else ("", "")
         if not separator or not label.strip():
-            what = "a tab between path and label" if tabbed else "a path and a label"
+            tab = "a label behind the tab" if separator else "a tab between path and label"
+            what = tab if tabbed else "a path and a label"
             hint = "If these are boxes in photographs: --task detection" if _BOX.match(line) else ""
             raise fault(f"{place}, line {n}: expected {what}, found {line[:60]!r}.", hint)
         if label.lstrip().startswith('[{"transcription"'):
