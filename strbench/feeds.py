@@ -158,21 +158,21 @@ class PageFeed:
         return Item((pixels,), pixels.shape[1] / pixels.shape[0], split.regions(index))
 
     def batch(self, items: Sequence[Item], labels: list[str | None], seeds: Tensor) -> PageBatch:
-        shown = [self._shown(item, seed) for item, seed in zip(items, seeds.tolist(), strict=True)]
+        cut = [self.window(item, seed) for item, seed in zip(items, seeds.tolist(), strict=True)]
+        drawn = [self.targets(scene) for _, scene in cut]
         targets = {
-            name: torch.from_numpy(np.stack([maps[name] for _, maps in shown]))
-            for name in shown[0][1]
+            name: torch.from_numpy(np.stack([maps[name] for maps in drawn])) for name in drawn[0]
         }
-        return PageBatch(_stacked([window for window, _ in shown]), targets, seeds)
+        return PageBatch(_stacked([window for window, _ in cut]), targets, seeds)
 
-    def _shown(self, item: Item, seed: int) -> tuple[Pixels, dict[str, np.ndarray]]:
+    def window(self, item: Item, seed: int) -> tuple[Pixels, Scene]:
+        """The window that this seed cuts, (height, width, 3) uint8, and the text in it."""
         (pixels,), size = item.arrays, (self.height, self.width)
         rng = np.random.default_rng(seed)
         high, wide = pixels.shape[:2]
         placement = self.place(rng, high, wide, item.regions)
         regions = placed_regions(item.regions, placement, *size)
-        scene = Scene(regions, self.height, self.width, seed)
-        return placed_image(pixels, placement, *size), self.targets(scene)
+        return placed_image(pixels, placement, *size), Scene(regions, *size, seed)
 
 
 def feed_of(method: Method, config: Any) -> Feed:

@@ -202,6 +202,18 @@ ENGINES: dict[Task, registry.Kind] = {
 }
 
 
+def tasks_of(name: str) -> list[Task]:
+    """What a model of that name can be asked; recognition where the name does not tell."""
+    engine = name.partition(":")[0]
+    if tasks := [task for task, kind in ENGINES.items() if engine in registry.names(kind)]:
+        return tasks
+    for run in (name, engine):
+        if _is_run(run):
+            info = load_info(run_directory(run))
+            return [registry.load(info.kind, info.entry).task]
+    return ["recognition"]
+
+
 def resolve(name: str, *, task: Task = "recognition", device: str = "auto") -> Loaded:
     """The model of that name for a task, loaded.
 

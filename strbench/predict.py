@@ -94,7 +94,7 @@ def predict(
     ids = split.ids if limit is None else split.ids[:limit]
     wanted = set(ids)
     card = card_of(model)
-    asker = _Asker(model, answers, card, batch_size or int(getattr(model, "batch_size", 64)))
+    asker = Asker(model, answers, card, batch_size)
     begun = time.monotonic()
     with lock(output.with_name(f".{output.name}.lock"), what=str(output)):
         kept = _read_journal(journal, header, answers)
@@ -152,16 +152,25 @@ def _prepared(
         yield chunk, images
 
 
-class _Asker:
-    """A model whose answers are checked; ``size`` is the batch that the device could hold."""
+class Asker:
+    """A model whose answers are checked.
+
+    Args:
+        size: images at once; 0 lets the model's ``batch_size`` decide, else 64.
+    """
 
     def __init__(self, model: Any, answers: Answers, card: Card, size: int) -> None:
         self.method: Callable[[Sequence[np.ndarray]], Any] = getattr(model, answers.method)
         self.answers = answers
         self.card = card
-        self.size = size
+        self.size = size or int(getattr(model, "batch_size", 64))
 
     def ask(self, images: list[np.ndarray]) -> list[Any]:
+        """One answer an image; ``size`` is halved where the device cannot hold a batch.
+
+        Raises:
+            StrbenchError: the model returns something else, or one image is too large.
+        """
         answers: list[Any] = []
         while len(answers) < len(images):
             part = images[len(answers) : len(answers) + self.size]

@@ -21,6 +21,7 @@ from strbench.cli import (
     data,
     evaluation,
     exporting,
+    predicting,
     report,
     reproducing,
     scoring,
@@ -53,7 +54,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "export": exporting.export,
     },
     "Measure": {
-        "predict": evaluation.predict,
+        "predict": predicting.predict,
         "eval": evaluation.evaluate,
         "score": scoring.score,
     },

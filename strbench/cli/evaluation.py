@@ -1,18 +1,17 @@
-"""predict and eval."""
+"""eval: models asked about splits, and scored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from strbench import registry
+from strbench.cli.asking import batch_size_of, progress, resumable
 from strbench.cli.breakdown import By, breakdown, print_breakdown
-from strbench.cli.console import Progress, only_first, print_json, print_table, say
-from strbench.cli.help import COMMON, DATA, OUTPUT
+from strbench.cli.console import only_first, print_json, print_table, say
+from strbench.cli.help import COMMON, DATA
 from strbench.cli.images import show_images
 from strbench.cli.options import (
     AcceptLicence,
@@ -33,79 +32,11 @@ from strbench.cli.options import (
 )
 from strbench.cli.regions import show_regions
 from strbench.cli.splits import Consent, bring, named_splits, named_task
-from strbench.errors import PARTIAL, StrbenchError
+from strbench.errors import StrbenchError
 
 if TYPE_CHECKING:
     from strbench.records import Record
     from strbench.types import Task
-
-
-def predict(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A run, an engine, or package.module:callable.", autocompletion=model_names
-        ),
-    ],
-    split: Annotated[
-        str, typer.Argument(help="A split, e.g. cute80/test.", autocompletion=split_names)
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="A .parquet, .jsonl, .csv or .tsv; default: in the strbench home.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    limit: Limit = None,
-    accept_licence: AcceptLicence = False,
-    offline: Offline = False,
-    batch_size: BatchSize = "auto",
-    device: Device = "auto",
-    dry_run: DryRun = False,
-    as_json: Json = False,
-) -> None:
-    """Read every image of a split and write the readings; resumes where it was cut short.
-
-    On photographs the model finds text, of a pair it restores the small image, of a crop it gives the
-    mask; that is written then.
-
-    strbench predict rapidocr cute80/test
-
-    strbench predict vit-ctc-micro.smoke+dig svt/test -o out.jsonl
-    """
-    from strbench.answers import ANSWERS
-    from strbench.evaluating import predict_split
-    from strbench.models import resolve
-
-    task = named_task(split)
-    suffixes = ANSWERS[task].suffixes
-    if output is not None and output.suffix.lower() not in suffixes:
-        raise StrbenchError(
-            f"--output {output}: expected a name that ends in {', '.join(suffixes)}.",
-            hint=f"strbench predict {model} {split} -o {output.with_suffix(next(iter(suffixes)))}",
-        )
-    size = _batch_size(batch_size)
-    loaded = resolve(model, task=task, device=device)
-    if dry_run:
-        print_json({"model": loaded.name, "split": split, "limit": limit})
-        return
-    (opened,) = bring([split], Consent(accept_licence, offline), task=task)
-    with _resumable():
-        run, path = predict_split(
-            loaded,
-            opened,
-            batch_size=size,
-            limit=limit,
-            output=output,
-            on_batch=_progress(loaded.name),
-        )
-    if as_json:
-        print_json({"path": str(path), "n": run.n, "read": run.read})
-    say(f"wrote {path} ({run.n} images, {run.read} of them now)")
 
 
 def evaluate(
@@ -181,7 +112,7 @@ def evaluate(
     from strbench import evaluating, models
     from strbench.task_protocols import check_protocol, default_protocol
 
-    size = _batch_size(batch_size)
+    size = batch_size_of(batch_size)
     consent = Consent(accept_licence, offline)
     title, names = named_splits(suite, data, stand_in=stand_in)
     task = named_task(names[0])
@@ -228,7 +159,7 @@ def evaluate(
     # a bad name has stopped all by now
     splits = bring(names, consent, suite=suite, task=None)
     finished: list[Record] = []
-    with _resumable():
+    with resumable():
         for one in loaded:
             record = evaluating.evaluate(
                 one,
@@ -240,7 +171,7 @@ def evaluate(
                 recognizer=reader,
                 lexicon=lexicon or "",
                 records_folder=records,
-                on_batch=_progress(one.name),
+                on_batch=progress(one.name),
             )
             say(f"wrote {record.path}")
             finished.append(record)
@@ -250,16 +181,6 @@ def evaluate(
         return
     rows = [row for record in finished for row in breakdown(record, splits, by)] if by else []
     show_records(finished, by, rows, as_json=as_json)
-
-
-def _batch_size(text: str) -> int:
-    if text == "auto":
-        return 0
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise StrbenchError(
-        f"--batch-size {text}: expected auto or a number above 0.", hint="--batch-size auto"
-    )
 
 
 def _exclude_model(model: list[str] | None, limit: int | None, names: list[str]) -> None:
@@ -292,28 +213,6 @@ def _at_hand(task: Task) -> list[str]:
             hint="strbench finetune   or   pip install 'strbench[ocr]'",
         )
     return names
-
-
-@contextmanager
-def _resumable() -> Iterator[None]:
-    """Ctrl-C while reading ends as a partial run: what was read is kept."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise StrbenchError(
-            "Interrupted; the readings made so far are kept.",
-            hint="The same command goes on where this one stopped.",
-            exit_code=PARTIAL,
-        ) from None
-
-
-def _progress(model: str) -> Callable[[str, int, int], None]:
-    lines: dict[str, Progress] = {}
-
-    def show(split: str, done: int, total: int) -> None:
-        lines.setdefault(split, Progress(f"{model} on {split}"))(done, total)
-
-    return show
 
 
 def show_records(

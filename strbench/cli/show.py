@@ -6,14 +6,17 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from strbench import registry
 from strbench.cli.console import print_json, print_table, say
+from strbench.cli.help import DATA, OUTPUT
 from strbench.cli.inspection import print_dataset
-from strbench.cli.options import Json
+from strbench.cli.mapping import draw_maps
+from strbench.cli.options import Json, split_names
 from strbench.errors import StrbenchError, unknown_name
 
 if TYPE_CHECKING:
@@ -48,13 +51,43 @@ def show(
             autocompletion=_names,
         ),
     ],
+    maps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG",
+            help="Draw what a detector, or a pretraining for detectors, is trained on for one photograph.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT",
+            help="Where --maps takes it from; default: a page drawn for the purpose.",
+            autocompletion=split_names,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    sample: Annotated[
+        str,
+        typer.Option(metavar="ID|N", help="Its id, or its number from 0.", rich_help_panel=DATA),
+    ] = "0",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose settings --maps uses; default: the paper's.", rich_help_panel=DATA
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Another seed, another window.", rich_help_panel=DATA)
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Show one method, model, engine, dataset, suite, protocol, metric or run.
 
-    strbench show dig
-
     strbench show parseq-36 --json
+
+    strbench show psenet --maps maps.png
     """
     if len(names) > 2:
         raise StrbenchError(
@@ -69,6 +102,24 @@ def show(
     if not holding:
         known = _KINDS[kind[0]][0]() if kind else known_names()
         raise unknown_name(kind[0] if kind else "entry", name, known, hint="See: strbench list")
+    if maps is not None:
+        trainable: dict[str, registry.Kind] = {"method": "methods", "model": "models"}
+        if holding[0] not in trainable:
+            raise StrbenchError(
+                f"--maps draws what an entry is trained on, and {name} is a {holding[0]}.",
+                hint=f"strbench show psenet --maps {maps}",
+            )
+        draw_maps(
+            trainable[holding[0]],
+            name,
+            maps,
+            data=data,
+            sample=sample,
+            recipe=recipe,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
     page = _KINDS[holding[0]][1](name)
     if as_json:
         print_json({**page.document, "kind": holding[0]})

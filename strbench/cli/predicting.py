@@ -1,0 +1,268 @@
+"""predict: what a model answers about a split, or about images of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from strbench.cli.asking import batch_size_of, progress, resumable
+from strbench.cli.console import Progress, print_json, say
+from strbench.cli.help import DATA, OUTPUT
+from strbench.cli.options import (
+    AcceptLicence,
+    BatchSize,
+    Device,
+    DryRun,
+    Json,
+    Limit,
+    Offline,
+    model_names,
+    split_names,
+)
+from strbench.cli.splits import Consent, bring, named_task
+from strbench.errors import StrbenchError, unknown_name
+
+if TYPE_CHECKING:
+    from strbench.models import Loaded
+    from strbench.types import Detection, Task
+
+
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A run, an engine, or package.module:callable.", autocompletion=model_names
+        ),
+    ],
+    split: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPLIT|PATH",
+            help="A split, e.g. cute80/test, or an image, or a folder of images.",
+            autocompletion=split_names,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .parquet, .jsonl, .csv or .tsv; default: of a split in the strbench home, of "
+            "images of one's own on stdout.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    overlays: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also draw what was found, or the mask, on each image: a JPEG each.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK",
+            help="What images of one's own are: recognition for crops of words, detection for "
+            "photographs, segmentation. Default: what the model is for, words where it is for both.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    limit: Limit = None,
+    accept_licence: AcceptLicence = False,
+    offline: Offline = False,
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Read every image of a split and write the readings; resumes where it was cut short.
+
+    On photographs the model finds text, of a pair it restores the small image, of a crop it gives the
+    mask; that is written then. Of images of one's own the answers are printed.
+
+    strbench predict conv-ctc svt/test -o out.jsonl
+
+    strbench predict rapidocr photographs/ --task detection --overlays drawn/
+    """
+    from strbench.models import resolve
+
+    is_path = _is_path(split)
+    asked = _task(model, task) if is_path else named_task(split)
+    if task is not None and not is_path:
+        raise StrbenchError(
+            f"--task says what images of one's own are, and {split} is no file or folder.",
+            hint=f"strbench predict {model} {split}",
+        )
+    _check_output(f"strbench predict {model} {split}", asked, output, overlays)
+    size = batch_size_of(batch_size)
+    loaded = resolve(model, task=asked, device=device)
+    if dry_run:
+        kind = {"task": asked} if is_path else {}
+        print_json({"model": loaded.name, "split": split, "limit": limit} | kind)
+    elif is_path:
+        _own(loaded, Path(split), asked, output, overlays, limit, size, as_json=as_json)
+    else:
+        consent = Consent(accept_licence, offline)
+        _split(loaded, split, consent, asked, output, overlays, limit, size, as_json=as_json)
+
+
+def _is_path(name: str) -> bool:
+    """Whether it means files of one's own: a split that has the name of a folder goes before it.
+
+    Raises:
+        StrbenchError: it is called like an image, and there is none.
+    """
+    from strbench.datasets import specs
+    from strbench.datasets.tree import is_image
+    from strbench.store import prepared_splits
+
+    if name in prepared_splits() or any(name == s.name for spec in specs() for s in spec.splits):
+        return False
+    if is_image(name) and not Path(name).exists():
+        raise StrbenchError(f"There is no file {name}.", hint="Check the path.")
+    return Path(name).exists()
+
+
+def _task(model: str, named: str | None) -> Task:
+    """The task of images of one's own.
+
+    Raises:
+        StrbenchError: there is none of that name, or one image does not make it.
+    """
+    from strbench.answers import ANSWERS
+    from strbench.models import tasks_of
+
+    known: list[Task] = [task for task in ANSWERS if task != "super-resolution"]
+    if named is not None and named not in known:
+        raise unknown_name("task of images", named, known, hint=f"Tasks: {', '.join(known)}.")
+    for task in ANSWERS:
+        if task == (named or tasks_of(model)[0]) and task in known:
+            return task
+    raise StrbenchError(
+        f"{model} restores images, for which a split of pairs is wanted.",
+        hint=f"strbench predict {model} rendered_pairs/test",
+    )
+
+
+def _check_output(command: str, task: Task, output: Path | None, overlays: Path | None) -> None:
+    from strbench.answers import ANSWERS
+    from strbench.overlays import DRAWN
+
+    suffixes = ANSWERS[task].suffixes
+    if output is not None and output.suffix.lower() not in suffixes:
+        raise StrbenchError(
+            f"--output {output}: expected a name that ends in {', '.join(suffixes)}.",
+            hint=f"{command} -o {output.with_suffix(next(iter(suffixes)))}",
+        )
+    if overlays is not None and task not in DRAWN:
+        raise StrbenchError(
+            f"--overlays draws what lies on an image, and the task is {task}.",
+            hint=f"{command}, then: strbench view PREDICTIONS",
+        )
+
+
+def _split(
+    loaded: Loaded,
+    name: str,
+    consent: Consent,
+    task: Task,
+    output: Path | None,
+    overlays: Path | None,
+    limit: int | None,
+    size: int,
+    *,
+    as_json: bool,
+) -> None:
+    from strbench.evaluating import predict_split
+    from strbench.overlays import write_overlays
+
+    (opened,) = bring([name], consent, task=task)
+    with resumable():
+        run, path = predict_split(
+            loaded,
+            opened,
+            batch_size=size,
+            limit=limit,
+            output=output,
+            on_batch=progress(loaded.name),
+        )
+    if as_json:
+        print_json({"path": str(path), "n": run.n, "read": run.read})
+    say(f"wrote {path} ({run.n} images, {run.read} of them now)")
+    if overlays is not None:
+        ids = opened.ids[: run.n]
+        images = ((id_, opened.image(i), run.predictions[id_]) for i, id_ in enumerate(ids))
+        write_overlays(overlays, images, task)
+        say(f"wrote {run.n} pictures to {overlays}")
+
+
+def _own(
+    loaded: Loaded,
+    where: Path,
+    task: Task,
+    output: Path | None,
+    overlays: Path | None,
+    limit: int | None,
+    size: int,
+    *,
+    as_json: bool,
+) -> None:
+    from strbench.answers import ANSWERS
+    from strbench.overlays import write_overlays
+    from strbench.own_images import ask_files, image_files
+
+    if task == "segmentation" and output is None and overlays is None:
+        raise StrbenchError(
+            "Masks are no lines of text: they are written to a file or drawn.",
+            hint=f"strbench predict {loaded.name} {where} --overlays drawn/",
+        )
+    files = image_files(where)[:limit]
+    answers = ask_files(
+        loaded, files, task, batch_size=size, on_batch=Progress(f"{loaded.name} on {where}")
+    )
+    names = [path.relative_to(where).as_posix() if where.is_dir() else path.name for path in files]
+    if output is not None:
+        ANSWERS[task].file(output, names, answers)
+        say(f"wrote {output} ({len(files)} images)")
+    if overlays is not None:
+        images = (
+            (name, path.read_bytes(), answer)
+            for name, path, answer in zip(names, files, answers, strict=True)
+        )
+        write_overlays(overlays, images, task)
+        say(f"wrote {len(files)} pictures to {overlays}")
+    if output is None and task != "segmentation":
+        _print(names, answers, task, as_json=as_json)
+
+
+def _print(names: Sequence[str], answers: Sequence[Any], task: Task, *, as_json: bool) -> None:
+    """A line a word, or a found region, with tabs between the fields; or one document."""
+    found = [(name, one) for name, one in zip(names, answers, strict=True)]
+    if as_json and task == "recognition":
+        print_json([{"image": name, **one._asdict()} for name, one in found])
+    elif as_json:
+        print_json(
+            [{"image": name, "found": [_region(one) for one in some]} for name, some in found]
+        )
+    elif task == "recognition":
+        for name, one in found:
+            print(name, one.text, _share(one.confidence), sep="\t")
+    else:
+        for name, some in found:
+            for one in some:
+                outline = " ".join(f"{x:.1f},{y:.1f}" for x, y in one.polygon)
+                print(name, one.text or "", _share(one.confidence), outline, sep="\t")
+
+
+def _region(one: Detection) -> dict[str, Any]:
+    return {"polygon": one.polygon, "text": one.text, "confidence": one.confidence}
+
+
+def _share(confidence: float | None) -> str:
+    return "" if confidence is None else f"{confidence:.4f}"
