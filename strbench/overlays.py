@@ -74,6 +74,5 @@ def write_overlays(folder: Path, answers: Iterable[tuple[str, bytes, Any]], task
             clean = f"{clean}-{index}"
         used.add(clean)
         with atomic_path(folder / f"{clean}.jpg") as path:
-            picture.save(
-                path, "JPEG", quality=_QUALITY, subsampling=0
-            )  # thin lines keep their colour
+            # without subsampling, for the colour of thin lines
+            picture.save(path, "JPEG", quality=_QUALITY, subsampling=0)

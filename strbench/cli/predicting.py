@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -93,23 +93,33 @@ def predict(
     from strbench.models import resolve
 
     is_path = _is_path(split)
-    asked = _task(model, task) if is_path else named_task(split)
+    kind = _task(model, task) if is_path else named_task(split)
     if task is not None and not is_path:
         raise StrbenchError(
             f"--task says what images of one's own are, and {split} is no file or folder.",
             hint=f"strbench predict {model} {split}",
         )
-    _check_output(f"strbench predict {model} {split}", asked, output, overlays)
+    _check_output(f"strbench predict {model} {split}", kind, output, overlays)
     size = batch_size_of(batch_size)
-    loaded = resolve(model, task=asked, device=device)
+    loaded = resolve(model, task=kind, device=device)
+    asked = _Asked(loaded, split, kind, output, overlays, limit, size, as_json)
     if dry_run:
-        kind = {"task": asked} if is_path else {}
-        print_json({"model": loaded.name, "split": split, "limit": limit} | kind)
+        print_json({"model": loaded.name, "split": split, "task": kind, "limit": limit})
     elif is_path:
-        _own(loaded, Path(split), asked, output, overlays, limit, size, as_json=as_json)
+        _own(asked)
     else:
-        consent = Consent(accept_licence, offline)
-        _split(loaded, split, consent, asked, output, overlays, limit, size, as_json=as_json)
+        _split(asked, Consent(accept_licence, offline))
+
+
+class _Asked(NamedTuple):
+    loaded: Loaded
+    name: str  # of a split, or the path of images
+    task: Task
+    output: Path | None
+    overlays: Path | None
+    limit: int | None
+    batch_size: int  # 0: auto
+    as_json: bool
 
 
 def _is_path(name: str) -> bool:
@@ -167,78 +177,62 @@ def _check_output(command: str, task: Task, output: Path | None, overlays: Path 
         )
 
 
-def _split(
-    loaded: Loaded,
-    name: str,
-    consent: Consent,
-    task: Task,
-    output: Path | None,
-    overlays: Path | None,
-    limit: int | None,
-    size: int,
-    *,
-    as_json: bool,
-) -> None:
+def _split(asked: _Asked, consent: Consent) -> None:
     from strbench.evaluating import predict_split
     from strbench.overlays import write_overlays
 
-    (opened,) = bring([name], consent, task=task)
+    (split,) = bring([asked.name], consent, task=asked.task)
     with resumable():
         run, path = predict_split(
-            loaded,
-            opened,
-            batch_size=size,
-            limit=limit,
-            output=output,
-            on_batch=progress(loaded.name),
+            asked.loaded,
+            split,
+            batch_size=asked.batch_size,
+            limit=asked.limit,
+            output=asked.output,
+            on_batch=progress(asked.loaded.name),
         )
-    if as_json:
+    if asked.as_json:
         print_json({"path": str(path), "n": run.n, "read": run.read})
     say(f"wrote {path} ({run.n} images, {run.read} of them now)")
-    if overlays is not None:
-        ids = opened.ids[: run.n]
-        images = ((id_, opened.image(i), run.predictions[id_]) for i, id_ in enumerate(ids))
-        write_overlays(overlays, images, task)
-        say(f"wrote {run.n} pictures to {overlays}")
+    if asked.overlays is not None:
+        ids = split.ids[: run.n]
+        images = ((id_, split.image(i), run.predictions[id_]) for i, id_ in enumerate(ids))
+        write_overlays(asked.overlays, images, asked.task)
+        say(f"wrote {run.n} pictures to {asked.overlays}")
 
 
-def _own(
-    loaded: Loaded,
-    where: Path,
-    task: Task,
-    output: Path | None,
-    overlays: Path | None,
-    limit: int | None,
-    size: int,
-    *,
-    as_json: bool,
-) -> None:
+def _own(asked: _Asked) -> None:
     from strbench.answers import ANSWERS
     from strbench.overlays import write_overlays
     from strbench.own_images import ask_files, image_files
 
-    if task == "segmentation" and output is None and overlays is None:
+    where, model = Path(asked.name), asked.loaded.name
+    if asked.task == "segmentation" and asked.output is None and asked.overlays is None:
         raise StrbenchError(
             "Masks are no lines of text: they are written to a file or drawn.",
-            hint=f"strbench predict {loaded.name} {where} --overlays drawn/",
+            hint=f"strbench predict {model} {where} --overlays drawn/",
         )
-    files = image_files(where)[:limit]
+    files = image_files(where)[: asked.limit]
     answers = ask_files(
-        loaded, files, task, batch_size=size, on_batch=Progress(f"{loaded.name} on {where}")
+        asked.loaded,
+        files,
+        asked.task,
+        batch_size=asked.batch_size,
+        on_batch=Progress(f"{model} on {where}"),
     )
     names = [path.relative_to(where).as_posix() if where.is_dir() else path.name for path in files]
-    if output is not None:
-        ANSWERS[task].file(output, names, answers)
-        say(f"wrote {output} ({len(files)} images)")
-    if overlays is not None:
+    if asked.output is not None:
+        ANSWERS[asked.task].file(asked.output, names, answers)
+        say(f"wrote {asked.output} ({len(files)} images)")
+    if asked.overlays is not None:
         images = (
             (name, path.read_bytes(), answer)
             for name, path, answer in zip(names, files, answers, strict=True)
         )
-        write_overlays(overlays, images, task)
-        say(f"wrote {len(files)} pictures to {overlays}")
-    if output is None and task != "segmentation":
-        _print(names, answers, task, as_json=as_json)
+        write_overlays(asked.overlays, images, asked.task)
+        say(f"wrote {len(files)} pictures to {asked.overlays}")
+    if asked.output is None and asked.task != "segmentation":
+        _print(names, answers, asked.task, as_json=asked.as_json)
 
 
 def _print(names: Sequence[str], answers: Sequence[Any], task: Task, *, as_json: bool) -> None:
