@@ -108,21 +108,34 @@ def evaluate(
     )
 
 
-def score(
-    predictions: str | Path, dataset: str, *, protocol: str = "strbench-36", name: str = ""
-) -> Record:
-    """The finished run record of a file of predictions on one split.
+def score(predictions: str | Path, dataset: str, *, protocol: str = "", name: str = "") -> Record:
+    """The finished run record of predictions on one split: read words, found regions, images or masks.
+
+    Args:
+        predictions: what ``strbench score`` takes for the split's task, a file, folder or zip.
+        protocol: "" takes the split's own.
+        name: the model's name in tables; "" takes the file's.
 
     Raises:
-        StrbenchError: ids that are missing, unknown or repeated, or a file that cannot be read.
+        StrbenchError: ids that are missing, unknown or repeated, a file that cannot be read, or a
+            protocol of another task.
     """
-    from strbench import scoring
+    from strbench import image_scoring, region_scoring, scoring
+    from strbench.evaluating import task_of
     from strbench.predictions import read_predictions
+    from strbench.region_protocols import region_protocol
+    from strbench.task_protocols import check_protocol, default_protocol
 
-    path = Path(predictions)
-    return scoring.score_file(
-        path, read_predictions(path), load(dataset), name=name or path.stem, rule=protocol
-    )
+    path, split = Path(predictions), load(dataset)
+    task, name = task_of([split]), name or path.stem
+    rule = protocol or default_protocol(split.name, task)
+    check_protocol(rule, task)
+    if task == "recognition":
+        return scoring.score_file(path, read_predictions(path), split, name=name, rule=rule)
+    if task == "detection":
+        truth = region_scoring.truth_of_split(split)
+        return region_scoring.score_files(path, truth, region_protocol(rule), name=name)[0]
+    return image_scoring.score_file(path, split, name=name, rule=rule)
 
 
 def results(records: str | Path | None = None, *, reported: bool = True) -> pd.DataFrame:

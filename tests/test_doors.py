@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import strbench
 from strbench.errors import StrbenchError
+from strbench.masks import TEXT, encode_mask
 from strbench.predictions import Predictions, write_predictions
 from strbench.rendered import write
-from strbench.store import Split, split_directory
+from strbench.store import Split, split_directory, write_split
+from strbench.types import Region, Sample
 
 SPLIT = "rendered_regular/test"
 N = 12
@@ -94,6 +98,42 @@ def test_evaluate_and_score_agree(split: Split, tmp_path: Path) -> None:
     assert again.name == "mine"
     assert again.scores[0].word_accuracy == record.scores[0].word_accuracy
     assert again.scores[0].one_minus_ned == record.scores[0].one_minus_ned
+
+
+def test_score_takes_what_every_task_answers(home: Path, tmp_path: Path) -> None:
+    outline = ((10.0, 10.0), (60.0, 10.0), (60.0, 30.0), (10.0, 30.0))
+    picture = io.BytesIO()
+    Image.new("RGB", (80, 40)).save(picture, "PNG")
+    shared = {"dataset": "mine", "labels": "custom"}
+    found = Sample("img_1", picture.getvalue(), regions=(Region(outline, "w"),))
+    write_split(
+        split_directory("mine/photographs"),
+        [found],
+        split="photographs",
+        task="detection",
+        **shared,
+    )
+    mask = np.zeros((40, 80), np.uint8)
+    mask[:, :20] = TEXT
+    crop = Sample("a", picture.getvalue(), mask=encode_mask(mask))
+    write_split(split_directory("mine/masks"), [crop], split="masks", task="segmentation", **shared)
+
+    (tmp_path / "det").mkdir()
+    (tmp_path / "det" / "res_img_1.txt").write_text("10,10,60,10,60,30,10,30\n")
+    record = strbench.score(tmp_path / "det", "mine/photographs", protocol="ic15-iou")
+    assert record.scores[0].figures["hmean"].value == 1
+    assert record.name == "det"
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.where(mask == TEXT, 255, 0).astype(np.uint8)).save(
+        tmp_path / "masks" / "a.png"
+    )
+    masks = strbench.score(tmp_path / "masks", "mine/masks", name="all")
+    assert (masks.name, masks.scores[0].protocol) == ("all", "textseg")
+    assert masks.scores[0].figures["fg_iou"].value == 1
+    with pytest.raises(StrbenchError, match="textseg is a protocol of segmentation"):
+        strbench.score(tmp_path / "det", "mine/photographs", protocol="textseg")
+    with pytest.raises(StrbenchError, match="mine/photographs has no protocol of its own"):
+        strbench.score(tmp_path / "det", "mine/photographs")
 
 
 def test_results_is_a_table_of_every_score(split: Split) -> None:
