@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from strbench import image_scoring, records, region_scoring, scoring
 from strbench.answers import ANSWERS
@@ -133,6 +133,7 @@ def evaluate(
         limit=limit,
         environment=environment,
     ) as record:
+        score = _Scorer(task, loaded, limit, recognizer, lexicon)
         entries: list[Score] = []
         failures: dict[str, int] = {}
         seconds = 0.0
@@ -144,9 +145,7 @@ def evaluate(
             run, path = predict_split(
                 loaded, split, batch_size=batch_size, limit=limit, on_batch=on_batch
             )
-            entry, said = _score(
-                task, loaded, run, split, rules[split.name], path, limit, recognizer, lexicon
-            )
+            entry, said = score(run, path, split, rules[split.name])
             entries.append(entry)
             for reason, count in said.items():
                 if count:
@@ -165,69 +164,63 @@ def evaluate(
     return record
 
 
-def _score(
-    task: Task,
-    loaded: Loaded,
-    run: PredictionRun,
-    split: Split,
-    rule: str,
-    path: Path,
-    limit: int | None,
-    recognizer: Loaded | None,
-    lexicon: str,
-) -> Scored:
-    if task == "recognition":
+class _Scorer(NamedTuple):
+    """From what one model said of a split to its score."""
+
+    task: Task
+    loaded: Loaded
+    limit: int | None
+    recognizer: Loaded | None
+    lexicon: str
+
+    def __call__(self, run: PredictionRun, path: Path, split: Split, rule: str) -> Scored:
+        if self.task == "recognition":
+            return self._words(run, path, split, rule)
+        if self.task == "detection":
+            return self._regions(run, path, split, rule)
+        return image_scoring.make_score(
+            run.predictions,
+            split,
+            image_protocol(rule),
+            path=path,
+            limit=self.limit,
+            recognizer=self.recognizer,
+        )
+
+    def _words(self, run: PredictionRun, path: Path, split: Split, rule: str) -> Scored:
         entry, scores = scoring.make_score(
             run.predictions,
             split,
             protocol(rule),
-            resize=resize_name(loaded.card),
+            resize=resize_name(self.loaded.card),
             path=path,
-            limit=limit,
+            limit=self.limit,
         )
         return entry, {
             "empty prediction": sum(not text for text in run.predictions.texts),
             "dropped by the protocol": scores.n_dropped,
         }
-    if task == "detection":
-        return _score_regions(loaded, run, split, rule, path, limit, lexicon)
-    return image_scoring.make_score(
-        run.predictions,
-        split,
-        image_protocol(rule),
-        path=path,
-        limit=limit,
-        recognizer=recognizer,
-    )
 
-
-def _score_regions(
-    loaded: Loaded,
-    run: PredictionRun,
-    split: Split,
-    rule: str,
-    path: Path,
-    limit: int | None,
-    lexicon: str,
-) -> Scored:
-    chosen = region_protocol(rule)
-    found: Mapping[str, Sequence[Detection]] = run.predictions
-    if chosen.texts and any(one.text is None for some in found.values() for one in some):
-        raise StrbenchError(
-            f"{chosen.name} compares texts, and {loaded.name} finds regions without reading them.",
-            hint="Use a spotter, or a protocol of detection: strbench list protocols",
-        )
-    said = {"image without a detection": sum(not some for some in found.values())}
-    used = ""
-    if lexicon:
-        images = {id_: id_ for id_ in found}
-        step, used = region_scoring.correct_texts(found, lexicon, images, split.name)
-        found = step.detections
-        said |= region_scoring.told(step)
-    truth = region_scoring.truth_of_split(split, limit=limit)
-    scored = region_scoring.score_regions(truth.regions(), found.__getitem__, chosen)
-    kept = None if lexicon else path
-    return region_scoring.make_score(scored, chosen, truth, path=kept, lexicon=used), said
+    def _regions(self, run: PredictionRun, path: Path, split: Split, rule: str) -> Scored:
+        chosen = region_protocol(rule)
+        found: Mapping[str, Sequence[Detection]] = run.predictions
+        if chosen.texts and any(one.text is None for some in found.values() for one in some):
+            raise StrbenchError(
+                f"{chosen.name} compares texts, and {self.loaded.name} finds regions without reading "
+                "them.",
+                hint="Use a spotter, or a protocol of detection: strbench list protocols",
+            )
+        said = {"image without a detection": sum(not some for some in found.values())}
+        used = ""
+        if self.lexicon:
+            images = {id_: id_ for id_ in found}
+            step, used = region_scoring.correct_texts(found, self.lexicon, images, split.name)
+            found = step.detections
+            said |= region_scoring.told(step)
+        truth = region_scoring.truth_of_split(split, limit=self.limit)
+        scored = region_scoring.score_regions(truth.regions(), found.__getitem__, chosen)
+        kept = None if self.lexicon else path
+        return region_scoring.make_score(scored, chosen, truth, path=kept, lexicon=used), said
 
 
 def predict_split(
