@@ -142,9 +142,12 @@ def outlined(
 
 
 def text_outlines(regions: Iterable[Region]) -> list[tuple[Polygon, Colour]]:
-    """The outlines of text; the legible ones last, to stay in sight where they meet ignored ones."""
+    """The outlines of text; the legible ones last, to stay in sight where they meet ignored ones.
+
+    An ignored region may have no vertex; it has no outline either.
+    """
     ordered = sorted(regions, key=lambda region: not region.ignored)
-    return [(one.polygon, IGNORED if one.ignored else LEGIBLE) for one in ordered]
+    return [(one.polygon, IGNORED if one.ignored else LEGIBLE) for one in ordered if one.polygon]
 
 
 def told(regions: Sequence[Region]) -> tuple[str, str]:
