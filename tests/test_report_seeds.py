@@ -15,8 +15,9 @@ from running import Run
 
 from strbench import records
 from strbench.report import render
+from strbench.report.layout import Report, Table
 from strbench.report.seeds import identity, training_runs
-from strbench.report.table import Report, Table, build
+from strbench.report.table import build
 from strbench.report.welch import t_quantile, t_tails, welch
 from strbench.scores import Accuracy, Data, Score
 

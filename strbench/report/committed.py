@@ -12,8 +12,9 @@ from strbench.files import write_atomically
 from strbench.records import Record, load_all
 from strbench.report import reproduced
 from strbench.report.frame import Metric
+from strbench.report.layout import Report
 from strbench.report.render import markdown
-from strbench.report.table import Report, build
+from strbench.report.table import build
 from strbench.reproductions import find, known, plan, rows_at, run_name
 
 TABLES: dict[str, tuple[str, tuple[Metric, ...]]] = {  # file -> what it is about, metrics in order

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from strbench.report.frame import METRICS, Shown
-from strbench.report.table import Cell, Line, Report, Table
+from strbench.report.layout import Cell, Line, Report, Table
 from strbench.report.welch import Spread
 
 if TYPE_CHECKING:

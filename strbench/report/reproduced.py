@@ -14,9 +14,9 @@ from strbench.errors import DATA, StrbenchError
 from strbench.records import Record
 from strbench.report.frame import METRICS, Entry, Metric, Shown, select
 from strbench.report.gaps import Gap, averages, differences
+from strbench.report.layout import Column
 from strbench.report.render import MISSING, escape_markdown
 from strbench.report.reported import Figure, load_reported
-from strbench.report.table import Column
 from strbench.report.welch import Spread, spread
 from strbench.reproductions import Reproduction, Row, Scale, Step, rows_at, run_name
 
