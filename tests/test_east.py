@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from strbench import rendered
 from strbench.baselines.detection.east import EAST, RECIPES, Config, East, feed, finder
 from strbench.baselines.parts import east_maps
 from strbench.baselines.parts.backbones import backbone
+from strbench.baselines.parts.detecting import IMAGENET_MEAN, IMAGENET_STD
 from strbench.baselines.parts.east_maps import (
     TESTS,
     Labels,
@@ -36,6 +38,7 @@ from strbench.datasets import prepare
 from strbench.errors import StrbenchError
 from strbench.feeds import Item
 from strbench.geometry import bounds
+from strbench.methods import PageBatch
 from strbench.metrics.detection import Outcome, Verdict
 from strbench.placing import Place, Scene, moved, placed_regions
 from strbench.region_protocols import region_protocol
@@ -697,6 +700,26 @@ def test_real_words_in_the_other_convention_come_back_unless_they_are_low(
     assert outcome.hmean > 0.99
 
 
+def test_colours_turn_by_a_quarter_of_the_circle_at_most() -> None:
+    """SakuraRiven's jitter has a hue of 0.25, which its grey pixels do not feel."""
+    config = replace(RECIPES["paper"], brightness=0.0, contrast=0.0, saturation=0.0)
+    assert config.hue == 0.25
+    images = torch.zeros(64, 3, 8, 8, dtype=torch.uint8)
+    images[:, 0, :4] = 255  # red
+    images[:, :, 4:] = 99
+    batch = PageBatch(images, {}, torch.arange(64))
+    mean, sd = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    seen = EAST.views(config)(batch)["images"] * sd + mean
+    assert torch.allclose(seen[:, :, 4:], torch.tensor(99 / 255), atol=1e-5)
+    turned = [colorsys.rgb_to_hsv(*pixel.tolist())[0] for pixel in seen[:, :, 0, 0].clamp(0, 1)]
+    turns = [turn - round(turn) for turn in turned]  # red is 0, or 1
+    assert max(map(abs, turns)) <= 0.25 + 1e-6
+    assert min(turns) < -0.15
+    assert max(turns) > 0.15
+    still = EAST.views(replace(config, hue=0.0))(batch)["images"] * sd + mean
+    assert torch.allclose(still, images.float() / 255, atol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["paper", "argman"])
 def test_eight_pages_are_learnt_by_heart(recipe: str) -> None:
@@ -705,7 +728,7 @@ def test_eight_pages_are_learnt_by_heart(recipe: str) -> None:
     config = replace(
         published, size="micro", height=160, width=160, test="pages", cutting="scaled", background=0.0,
         reach=160.0, score_weight=1.0, least_side=0.0,
-        brightness=0.0, contrast=0.0, saturation=0.0,
+        brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0,
     )  # fmt: skip
     pages = [rendered.draw("rendered_pages/train", index) for index in range(8)]
     items = [Item((p.image,), 1.0, p.regions) for p in pages if isinstance(p, rendered.Page)]

@@ -14,7 +14,7 @@ What differs from both:
   text under it do.
 - Boxes are merged on real numbers without exchanging their corners, as in the paper.
 - A box's confidence is the mean score in it (argman's way).
-From SakuraRiven: no change of hue; a batch without text has a dice loss of 1, without a gradient, not 0.
+From SakuraRiven: a batch without text has a dice loss of 1, without a gradient, not 0.
 From argman: the pyramid takes C2 to C5, there C5, the first two blocks and the stem, upsampled with corners
 aligned; boxes are the smallest rectangles, there fitted through a parallelogram, the same for rectangles;
 sides are rounded down to a multiple of 32, there to the one below.
@@ -112,7 +112,7 @@ class Config(DetectorTraining):
 _STKM = Config(size="r50", batch_size=32, lr=1e-4, milestones=(1 / 3, 2 / 3))
 
 RECIPES: Mapping[str, Config] = {
-    "paper": Config(brightness=0.5, contrast=0.5, saturation=0.5),
+    "paper": Config(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25),
     "argman": Config(
         size="r50", test="ic15-argman", batch_size=14, epochs=0, steps=100_000, lr=1e-4, decay=0.94,
         milestones=tuple(k / 10 for k in range(1, 10)), weight_decay=1e-5, ema=0.997,

@@ -46,6 +46,7 @@ class DetectorTraining(LoopConfig):
     brightness: float = 0.0  # factors of the colours are drawn from 1 - this to 1 + this
     contrast: float = 0.0
     saturation: float = 0.0
+    hue: float = 0.0  # turns of the colour circle, either way
 
 
 def test_row(rows: Mapping[str, Row], name: str) -> Row:
@@ -75,15 +76,16 @@ def views(config: DetectorTraining) -> View:
 
     "images" (B, 3, H, W), jittered in colour and normalised as ``normalised`` does, and the targets.
     """
-    reach = (config.brightness, config.contrast, config.saturation)
+    reach = (config.brightness, config.contrast, config.saturation, config.hue)
 
     def view(batch: PageBatch) -> dict[str, Tensor]:
         images = batch.images.float() / 255
         if any(reach):
             columns = [
-                uniform(batch.seeds, 1 - r, 1 + r, _FACTORS + i) for i, r in enumerate(reach)
+                uniform(batch.seeds, middle - r, middle + r, _FACTORS + i)
+                for i, (middle, r) in enumerate(zip((1, 1, 1, 0), reach, strict=True))
             ]
-            factors = torch.stack([*columns, torch.zeros_like(columns[0])], dim=1)  # no hue
+            factors = torch.stack(columns, dim=1)
             order = random_turns(batch.seeds, 4, 4, 4, _ORDER)
             images = color_jitter(images, factors, order)
         return {"images": normalised(images), **batch.targets}
