@@ -64,7 +64,9 @@ def damage_told(archive: Path, what: str = "truncated or damaged") -> Iterator[N
 
 def fault(archive: Path, what: str, hint: str = "") -> StrbenchError:
     """An error about an archive."""
-    hint = hint or "Do not use this file: fetch it again from its official source, or make it again."
+    hint = (
+        hint or "Do not use this file: fetch it again from its official source, or make it again."
+    )
     return StrbenchError(f"{archive}: {what}.", hint=hint, exit_code=DATA)
 
 

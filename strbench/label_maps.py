@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from strbench.drawing import (
 )
 from strbench.feeds import Item, PageFeed
 from strbench.loading import Pixels
-from strbench.types import Polygon
+from strbench.types import Polygon, Region
 
 _COLUMNS, _HEIGHT = 4, 300
 _MOST = 4  # channels of one target that are drawn
@@ -68,7 +68,9 @@ def label_maps(
     return picture, rows
 
 
-def _photograph(pixels: Pixels, regions: Any, name: str, room: tuple[int, int]) -> Cell:
+def _photograph(
+    pixels: Pixels, regions: Sequence[Region], name: str, room: tuple[int, int]
+) -> Cell:
     picture = outlined(Image.fromarray(pixels), text_outlines(regions), room)
     texts, counts = told(regions)
     size = f"{pixels.shape[1]} x {pixels.shape[0]}"
@@ -110,7 +112,7 @@ def _outlines(values: NDArray[Any]) -> list[Polygon]:
 
 def _map(values: NDArray[Any], window: Pixels, room: tuple[int, int]) -> Image.Image:
     """The map in colours over the window in grey, each of its cells a block."""
-    if values.dtype.kind == "i" or values.dtype.kind == "u":  # names of things: told apart by rank
+    if values.dtype.kind in "iu":  # names of things: told apart by rank
         values = np.unique(values, return_inverse=True)[1].reshape(values.shape)
     level = values.astype(np.float64)
     low, high = (0.0, 1.0) if values.dtype.kind == "b" else (level.min(), level.max())
@@ -131,7 +133,7 @@ def _said(values: NDArray[Any]) -> str:
 
 
 def _row(name: str, values: NDArray[Any], *, is_drawn: bool) -> dict[str, Any]:
-    row: Mapping[str, Any] = {
+    return {
         "target": name,
         "shape": " x ".join(map(str, values.shape)) or "one number",
         "type": str(values.dtype),
@@ -139,4 +141,3 @@ def _row(name: str, values: NDArray[Any], *, is_drawn: bool) -> dict[str, Any]:
         "greatest": f"{values.max():g}",
         "drawn": "yes" if is_drawn else "no",
     }
-    return dict(row)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from running import Run
 
@@ -146,6 +147,7 @@ def test_what_is_shown_is_what_a_step_is_given(run: Run, home: Path, tmp_path: P
     ):
         assert message in run("show", name, "--maps", tmp_path / "x.png").err
     assert not (tmp_path / "x.png").exists()
+    assert "say what --maps draws" in run("show", "psenet", "--recipe", "smoke").err
 
 
 def test_windows_are_those_of_training() -> None:
@@ -159,7 +161,6 @@ def test_windows_are_those_of_training() -> None:
         targets=lambda scene: seen.append(scene) or {"one": np.zeros(3)},  # type: ignore[func-returns-value]
     )
     item = Item((GREY,), regions=(WORD,))
-    torch = pytest.importorskip("torch")
     feed.batch([item, item], [None, None], torch.tensor([3, 4]))
     label_maps(feed, item, 4, title="t", facts="f")
     assert seen[2] == seen[1] != seen[0]

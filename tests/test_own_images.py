@@ -31,6 +31,10 @@ class Read:
         assert len(images) <= 2
         return [("%dx%d" % image.shape[1::-1], 0.5) for image in images]
 
+class Odd:
+    def read(self, images):
+        return ["a\\tb\\nc"]
+
 class Find:
     def detect(self, images):
         return [[(WORD, 0.25, "word")] if image.mean() > 9 else [] for image in images]
@@ -90,8 +94,16 @@ def test_a_file_or_a_folder_is_read_without_being_prepared(
     out = tmp_path / "out.parquet"
     written = run("predict", f"{models}:Read", crops, "-o", out)
     assert (written.code, written.out) == (0, "")
+    told = json.loads(run("predict", f"{models}:Read", crops, "-o", out, "--json").out)
+    assert told == {"path": str(out), "n": 3, "read": 3}
     assert pl.read_parquet(out)["id"].to_list() == ["a.PNG", "b.png", "more/c.jpg"]
     assert not (home / "predictions").exists()
+
+
+def test_a_line_is_a_word_whatever_is_in_it(run: Run, home: Path, crops: Path, models: str) -> None:
+    assert run("predict", f"{models}:Odd", crops / "b.png").out == "b.png\ta b c\t\n"
+    document = json.loads(run("predict", f"{models}:Odd", crops / "b.png", "--json").out)
+    assert document[0]["text"] == "a\tb\nc"
 
 
 def test_a_split_goes_before_a_folder_of_its_name(

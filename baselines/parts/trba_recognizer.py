@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
@@ -115,7 +116,7 @@ class Written(NamedTuple):
     margins: Tensor  # (B,) see ``parts.decoding.Readings``
 
 
-class FourStage(nn.Module):
+class FourStage(nn.Module, ABC):
     """``encoder`` and ``decoder``; images are as ``encoder.to_channels`` makes them."""
 
     decoder: nn.Module
@@ -147,17 +148,17 @@ class FourStage(nn.Module):
         """Layer-decay group: 0 the rectifier, 1 everything else."""
         return int(not name.startswith("encoder.transform."))
 
+    @abstractmethod
     def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, T, classes) of a batch of ``views``, in attention told its words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def supervised(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """The loss of logits against the words of ``batch``, over the usable ones of all ranks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def right(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Which of the usable words of ``batch`` the logits spell: (B,) bool."""
-        raise NotImplementedError
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The loss on a batch of ``views``, the share of words read right and of unusable ones."""
@@ -168,9 +169,9 @@ class FourStage(nn.Module):
             "unusable": (~usable).float().mean(),
         }
 
+    @abstractmethod
     def write(self, images: Tensor) -> Written:
         """The reading of normalised images, in the mode that the module is in."""
-        raise NotImplementedError
 
 
 class AttentionRecognizer(FourStage):

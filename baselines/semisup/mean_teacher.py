@@ -29,6 +29,7 @@ weights by 1e-6.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -119,9 +120,9 @@ class _Averaged(FourStage):
         step = int(self.steps.add_(1))
         teachers.follow(self.teacher, self, 0.0 if step == 1 else self.decay_at(step))
 
+    @abstractmethod
     def outputs(self, model: FourStage, images: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, T, classes) of ``model``, told the words of ``batch`` if it holds any."""
-        raise NotImplementedError
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The loss on a batch of ``views``.

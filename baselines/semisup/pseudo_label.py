@@ -33,6 +33,7 @@ entry of each tensor.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -135,11 +136,11 @@ class _Taught(FourStage):
                 student = trba_recognizer.build(self.config)
             self.load_state_dict(student.state_dict(), strict=False)
 
+    @abstractmethod
     def pseudo_labels(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """What the teacher writes for normalised images, as a batch for ``FourStage.loss`` in which
         dropped readings are not usable, and its confidences (B,).
         """
-        raise NotImplementedError
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The loss on a batch of ``views``.

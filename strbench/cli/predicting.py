@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
@@ -148,16 +148,16 @@ def _task(model: str, named: str | None) -> Task:
     from strbench.answers import ANSWERS
     from strbench.models import tasks_of
 
-    known: list[Task] = [task for task in ANSWERS if task != "super-resolution"]
-    if named is not None and named not in known:
-        raise unknown_name("task of images", named, known, hint=f"Tasks: {', '.join(known)}.")
-    for task in ANSWERS:
-        if task == (named or tasks_of(model)[0]) and task in known:
-            return task
-    raise StrbenchError(
-        f"{model} restores images, for which a split of pairs is wanted.",
-        hint=f"strbench predict {model} rendered_pairs/test",
-    )
+    single = [task for task in ANSWERS if task != "super-resolution"]
+    if named is not None and named not in single:
+        raise unknown_name("task of images", named, single, hint=f"Tasks: {', '.join(single)}.")
+    task = cast("Task", named) if named is not None else tasks_of(model)[0]
+    if task not in single:
+        raise StrbenchError(
+            f"{model} restores images, for which a split of pairs is wanted.",
+            hint=f"strbench predict {model} rendered_pairs/test",
+        )
+    return task
 
 
 def _check_output(command: str, task: Task, output: Path | None, overlays: Path | None) -> None:
@@ -223,6 +223,8 @@ def _own(asked: _Asked) -> None:
     names = [path.relative_to(where).as_posix() if where.is_dir() else path.name for path in files]
     if asked.output is not None:
         ANSWERS[asked.task].file(asked.output, names, answers)
+        if asked.as_json:
+            print_json({"path": str(asked.output), "n": len(files), "read": len(files)})
         say(f"wrote {asked.output} ({len(files)} images)")
     if asked.overlays is not None:
         images = (
@@ -236,7 +238,10 @@ def _own(asked: _Asked) -> None:
 
 
 def _print(names: Sequence[str], answers: Sequence[Any], task: Task, *, as_json: bool) -> None:
-    """A line a word, or a found region, with tabs between the fields; or one document."""
+    """A line a word, or a found region, with tabs between the fields; or one document.
+
+    In a line white space within a text is one blank; a document has the text as it is.
+    """
     found = [(name, one) for name, one in zip(names, answers, strict=True)]
     if as_json and task == "recognition":
         print_json([{"image": name, **one._asdict()} for name, one in found])
@@ -246,16 +251,20 @@ def _print(names: Sequence[str], answers: Sequence[Any], task: Task, *, as_json:
         )
     elif task == "recognition":
         for name, one in found:
-            print(name, one.text, _share(one.confidence), sep="\t")
+            print(name, _line(one.text), _share(one.confidence), sep="\t")
     else:
         for name, some in found:
             for one in some:
                 outline = " ".join(f"{x:.1f},{y:.1f}" for x, y in one.polygon)
-                print(name, one.text or "", _share(one.confidence), outline, sep="\t")
+                print(name, _line(one.text), _share(one.confidence), outline, sep="\t")
 
 
 def _region(one: Detection) -> dict[str, Any]:
     return {"polygon": one.polygon, "text": one.text, "confidence": one.confidence}
+
+
+def _line(text: str | None) -> str:
+    return " ".join((text or "").split())
 
 
 def _share(confidence: float | None) -> str:

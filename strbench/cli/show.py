@@ -15,7 +15,7 @@ from strbench import registry
 from strbench.cli.console import print_json, print_table, say
 from strbench.cli.help import DATA, OUTPUT
 from strbench.cli.inspection import print_dataset
-from strbench.cli.mapping import draw_maps
+from strbench.cli.label_maps import draw_maps
 from strbench.cli.options import Json, split_names
 from strbench.errors import StrbenchError, unknown_name
 
@@ -102,6 +102,11 @@ def show(
     if not holding:
         known = _KINDS[kind[0]][0]() if kind else known_names()
         raise unknown_name(kind[0] if kind else "entry", name, known, hint="See: strbench list")
+    if maps is None and (data or recipe or seed or sample != "0"):
+        raise StrbenchError(
+            "--data, --sample, --recipe and --seed say what --maps draws.",
+            hint=f"strbench show {name} --maps maps.png",
+        )
     if maps is not None:
         trainable: dict[str, registry.Kind] = {"method": "methods", "model": "models"}
         if holding[0] not in trainable:
