@@ -211,6 +211,8 @@ def tasks_of(name: str) -> list[Task]:
         if _is_run(run):
             info = load_info(run_directory(run))
             return [registry.load(info.kind, info.entry).task]
+    if name in registry.names("models"):  # that was not trained yet, as the error will say
+        return [registry.load("models", name).task]
     return ["recognition"]
 
 

@@ -183,7 +183,9 @@ def test_masks_are_drawn_or_written(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("conv-ctc", "nothere.png"), "There is no file nothere.png."),
+        (("conv-ctc", "nothere.png"), "There is no file or folder nothere.png."),
+        (("conv-ctc", "nothere/"), "There is no file or folder nothere/."),
+        (("psenet", "{crops}"), "No detector is named 'psenet'"),
         (("{models}:Read", "{crops}/notes.txt"), "notes.txt: not a readable image"),
         (("{models}:Read", "{crops}/none"), "none holds no image (.jpg"),
         (("{models}:Broken", "{crops}"), "found 0 results"),

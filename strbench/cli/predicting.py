@@ -126,7 +126,7 @@ def _is_path(name: str) -> bool:
     """Whether it means files of one's own: a split that has the name of a folder goes before it.
 
     Raises:
-        StrbenchError: it is called like an image, and there is none.
+        StrbenchError: it is called like an image or a folder, and there is none.
     """
     from strbench.datasets import specs
     from strbench.datasets.tree import is_image
@@ -134,9 +134,10 @@ def _is_path(name: str) -> bool:
 
     if name in prepared_splits() or any(name == s.name for spec in specs() for s in spec.splits):
         return False
-    if is_image(name) and not Path(name).exists():
-        raise StrbenchError(f"There is no file {name}.", hint="Check the path.")
-    return Path(name).exists()
+    is_there = Path(name).exists()
+    if not is_there and (is_image(name) or name.endswith("/") or name.startswith((".", "/"))):
+        raise StrbenchError(f"There is no file or folder {name}.", hint="Check the path.")
+    return is_there
 
 
 def _task(model: str, named: str | None) -> Task:
