@@ -28,24 +28,22 @@ _NAMES = {"psenet": "PSENet", "east": "EAST", "db": "DB"}
 class _Target(NamedTuple):
     """A data set that detectors are trained for: its splits, and its row of their test settings."""
 
-    train: str
+    train: tuple[str, ...]
     test: str
     settings: str
     title: str
 
 
 _TARGETS: Mapping[str, _Target] = {
-    "ic15": _Target("ic15_det/train", "ic15_det/test", "ic15", "ICDAR 2015"),
-    "totaltext": _Target("totaltext_det/train", "totaltext_det/test", "totaltext", "Total-Text"),
-    "ctw1500": _Target("ctw1500_det/train", "ctw1500_det/test", "ctw1500", "CTW1500"),
-    "td500": _Target("td500/train", "td500/test", "td500", "MSRA-TD500"),
+    "ic15": _Target(("ic15_det/train",), "ic15_det/test", "ic15", "ICDAR 2015"),
+    "totaltext": _Target(("totaltext_det/train",), "totaltext_det/test", "totaltext", "Total-Text"),
+    "ctw1500": _Target(("ctw1500_det/train",), "ctw1500_det/test", "ctw1500", "CTW1500"),
+    "td500": _Target(("td500/train", "tr400/train"), "td500/test", "td500", "MSRA-TD500"),
 }
-# What plain detection pretraining takes of SynthText, as --set has it: PSENet's and TextBPN's own code an
-# epoch, DB's 100,000 steps.
-_ST: Mapping[str, tuple[str, ...]] = {
-    "psenet": ("epochs=1",),
-    "east": ("epochs=1",),
-    "db": ("epochs=0", "steps=100000"),
+# (detector, test settings) -> the recipe that its code has for that data set, where it is not ``paper``.
+_OWN_RECIPES: Mapping[tuple[str, str], str] = {
+    ("psenet", "totaltext"): "totaltext",
+    ("psenet", "ctw1500"): "ctw1500",
 }
 
 
@@ -86,7 +84,9 @@ def _st(detector: str, *, is_paper: bool) -> tuple[Training, ...]:
             key=f"{detector}-synthetic",
             entry=detector,
             data="texts",
-            settings=(*_ST[detector], "size=r50") if is_paper else (),
+            # one run for the tables of all data sets, so with the test settings of none
+            settings=("test=pages", *(("size=r50",) if is_paper else ())),
+            recipes={"paper": "synthtext"},
             family=_FAMILY,
         ),
     )
@@ -229,6 +229,7 @@ def _scales(
     target: _Target, detector: str, *, cpu: tuple[Row, ...], has_night: bool
 ) -> dict[str, Scale]:
     test = {detector: (f"test={target.settings}",)}
+    own = _OWN_RECIPES.get((detector, target.settings))
     micro = {"oclip": ("size=clipmicro",)}
     scales = {
         "smoke": Scale(
@@ -242,13 +243,14 @@ def _scales(
         "small": Scale(
             title="recipes small, about an hour of one GPU a run, rendered pages",
             recipe="small",
-            data={"texts": _PAGES, "boxes": (*_PAGES, f"{target.train}?")},
+            data={"texts": _PAGES, "boxes": (*_PAGES, *(f"{split}?" for split in target.train))},
             settings=test,
         ),
         "paper": Scale(
             title=PAPER,
             recipe="paper",
-            data={"texts": ("synthtext_det/train",), "boxes": (target.train,)},
+            data={"texts": ("synthtext_det/train",), "boxes": target.train},
+            recipes={detector: own} if own else {},
             settings=test,
         ),
     }

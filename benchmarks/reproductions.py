@@ -347,6 +347,12 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
                     "labelled": ("rendered/train",),
                     "unlabelled": ("rendered/unlabelled", *REAL),
                 },
+                # as the supervised recognizer reads
+                settings=dict.fromkeys(
+                    ("mean-teacher", "fixmatch", "character-consistency"), ("charset=36",)
+                ),
+                note="Supervised rows and Pseudo-Label see 12,000 batches of 256 labelled images, the others "
+                "10,000 of 128 labelled and 128 unlabelled ones.",
             ),
             "paper": Scale(
                 title=f"{PAPER}; 10.6 million unlabelled crops are not public, Union14M-U stands in",
@@ -358,7 +364,8 @@ REPRODUCTIONS: Mapping[str, Reproduction] = {
                     "labelled": ("mjsynth/train=0.5", "synthtext/train=0.5"),
                     "unlabelled": ("u14m_u/book32", "u14m_u/cc", "u14m_u/openvino"),
                 },
-                note="Supervised rows have the augmentation of STR-Fewer-Labels, in the paper its own.",
+                note="Supervised rows have the augmentation of STR-Fewer-Labels, in the paper its own. Rows of "
+                "10 % see all unlabelled crops, in the paper a tenth of them, 1.06 million.",
             ),
         },
         note="10 % of the labels are drawn at random by the seed; the paper's list is another. Pseudo-Label "

@@ -249,8 +249,9 @@ def color_jitter(images: Tensor, factors: Tensor, turns: Tensor) -> Tensor:
         factor = torch.where(now[:, :3], factors[:, :3], 1.0)  # the other factors rest
         brightness, contrast, saturation = factor.unbind(1)
         luma = gray(images)
-        # a sum of integers below 2**24 is exact, whatever its order
-        mean = (luma * 255).round_().sum((2, 3), keepdim=True) / luma[0].numel()
+        # in double precision a sum of integers is exact, whatever its order
+        total = (luma * 255).round_().sum((2, 3), keepdim=True, dtype=torch.float64)
+        mean = (total / luma[0].numel()).float()
         mean = (mean + 0.5).floor_() / 255
         other = luma.mul_(_column(1 - saturation)).add_(mean * _column(1 - contrast))
         kept = _column(brightness * contrast * saturation)

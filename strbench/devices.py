@@ -94,7 +94,8 @@ def training_memory_error(config: LoopConfig) -> StrbenchError:
     accumulate = 2 * config.accumulate
     return StrbenchError(
         f"The device is out of memory with batches of {config.batch_size} images.",
-        hint=f"Split each batch and start anew: --set accumulate={accumulate} --replace",
+        hint=f"Split each batch and start anew: --set accumulate={accumulate} --replace (a contrast then "
+        "has the negatives of a part alone)",
         exit_code=DEVICE,
     )
 

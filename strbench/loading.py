@@ -105,6 +105,7 @@ class Sizing:
     limit: int = 0  # pixels of the longer side; 0: any
     multiple: int = 32
     rounding: Literal["up", "down", "nearest"] = "up"
+    whole: bool = False  # sides become whole pixels, halves upward, before they become multiples
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the input that a photograph of that size becomes.
@@ -126,7 +127,8 @@ class Sizing:
         return self._rounded(height * scale), self._rounded(width * scale)
 
     def _rounded(self, side: float) -> int:
-        count = round(side, 6) / self.multiple
+        side = math.floor(side + 0.5) if self.whole else round(side, 6)
+        count = side / self.multiple
         rounded = {"up": math.ceil(count), "down": math.floor(count), "nearest": round(count)}
         return max(1, rounded[self.rounding]) * self.multiple
 

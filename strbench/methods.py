@@ -119,7 +119,9 @@ class LoopConfig:
     width: int = 128
     batch_size: int = 128  # images an optimiser step, over all ranks and accumulation steps
     unlabelled_batch_size: int = 0  # further images a step, from --unlabelled and without labels
-    accumulate: int = 1  # the batch is split in this many forward passes
+    # The batch is split in this many forward passes. What a loss compares or averages over a batch, the
+    # negatives of a contrast, a mean over characters, the statistics of BatchNorm, is then of a part.
+    accumulate: int = 1
     epochs: float = 0.0  # passes over the training data; 0: `steps` counts
     steps: int = 0
     optimiser: Optimiser = "adamw"
@@ -221,6 +223,8 @@ class Method:
     shape: tuple[str, ...] = ("size",)
     feeds: tuple[str, ...] = ()  # entries that start from this one's weights, the usual one first
     parents: tuple[str, ...] = ()  # entries of which one must be given with --from
+    # Models whose weights it may start from, given with --from, and so those of what feeds these.
+    starts: tuple[str, ...] = ()
 
     @property
     def answers(self) -> bool:

@@ -192,19 +192,22 @@ def check_parents(entry: str, method: Method, origins: Sequence[models.RunInfo])
             hint=f"strbench finetune {method.parents[0]} --from scratch, then --from that run",
         )
     for origin in (origin for origin in origins if origin.recipe):  # a file of weights has none
-        parent: Method = registry.load(origin.kind, origin.entry)
-        if entry not in (origin.entry, *parent.feeds) and origin.entry not in method.parents:
-            able = [name for name in registry.names("methods") if _feeds(name, entry)]
-            able = list(dict.fromkeys([*able, *method.parents, entry]))
+        if not _fits(origin.entry, entry, method):
+            entries = [*registry.names("methods"), *registry.names("models")]
+            able = [name for name in entries if _fits(name, entry, method)]
             raise StrbenchError(
                 f"{entry} does not start from the weights of {origin.name}, a run of {origin.entry}.",
                 hint=f"It starts from runs of {', '.join(able)}.",
             )
 
 
-def _feeds(name: str, entry: str) -> bool:
-    method: Method = registry.load("methods", name)
-    return entry in method.feeds
+def _fits(origin: str, entry: str, method: Method) -> bool:
+    """Whether an entry starts from the weights of another one's run."""
+    parent: Method = registry.load(registry.kind_of(origin), origin)
+    known = {origin, *parent.feeds}
+    # what relabels images with a model and trains another is such a model then
+    known.update(parent.parents)
+    return bool(known & {entry, *method.starts}) or origin in method.parents
 
 
 def describe(plan: Plan) -> dict[str, Any]:

@@ -31,6 +31,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "persec-cnn": "strbench.baselines.pretrain.persec:PERSEC_CNN",
         "moco": "strbench.baselines.pretrain.moco:MOCO",
         "rotnet": "strbench.baselines.pretrain.rotnet:ROTNET",
+        "moco-resnet": "strbench.baselines.pretrain.moco:MOCO_RESNET",
+        "rotnet-resnet": "strbench.baselines.pretrain.rotnet:ROTNET_RESNET",
         "pseudo-label": "strbench.baselines.semisup.pseudo_label:PSEUDO_LABEL",
         "mean-teacher": "strbench.baselines.semisup.mean_teacher:MEAN_TEACHER",
         "character-consistency": (
@@ -175,6 +177,11 @@ def load(kind: Kind, name: str) -> Any:
         raise unknown_name(kind[:-1], name, table, hint=f"See: strbench list {kind}")
     module, _, attribute = table[name].partition(":")
     return getattr(import_module(module), attribute)
+
+
+def kind_of(entry: str) -> Literal["methods", "models"]:
+    """Of which kind a trainable entry is."""
+    return "methods" if entry in _targets("methods") else "models"
 
 
 def table(name: str) -> Any:

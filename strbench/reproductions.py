@@ -30,6 +30,7 @@ class Training:
     data: str  # which of the scale's data, e.g. "pretraining" or "labelled"
     unlabelled: str = ""  # which of the scale's data it sees without labels; "": none
     settings: tuple[str, ...] = ()  # on top of the recipe, as --set takes them
+    recipes: Mapping[str, str] = field(default_factory=dict)  # the scale's recipe -> this run's
     part: Part | None = None  # of each split of ``data``
     parents: tuple[Training, ...] = ()  # whose weights it starts from
     family: str = ""  # stands for the table in the run's name: tables of one family share the run
@@ -103,7 +104,7 @@ class Step:
 
     @property
     def kind(self) -> registry.Kind:
-        return "methods" if self.entry in registry.names("methods") else "models"
+        return registry.kind_of(self.entry)
 
     @property
     def command(self) -> str:
@@ -209,12 +210,13 @@ def plan(
         name = run_name(table, scale, run, seed)
         data, missing = _at_hand(chosen.data[run.data], prepared)
         unlabelled, absent = _at_hand(chosen.data.get(run.unlabelled, ()), prepared)
+        usual = chosen.recipes.get(run.entry, chosen.recipe)
         add(
             Step(
                 run=name,
-                does="pretrain" if run.entry in registry.names("methods") else "finetune",
+                does="pretrain" if registry.kind_of(run.entry) == "methods" else "finetune",
                 entry=run.entry,
-                recipe=chosen.recipes.get(run.entry, chosen.recipe),
+                recipe=run.recipes.get(chosen.recipe, usual),
                 seed=seed,
                 rows=(label,),
                 needs=needs,

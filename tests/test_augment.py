@@ -163,6 +163,18 @@ def test_identity_parameters_change_nothing() -> None:
         assert torch.allclose(out, images, atol=2e-5)
 
 
+def test_contrast_of_a_large_window_is_the_same_in_any_batch() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(3, 3, 736, 736) * 0.1 + 0.9  # sums of luma beyond 2 ** 24
+    turns = torch.arange(4).expand(3, 4)
+    factors = torch.tensor([[1.0, 0.5, 1.0, 0.0]]).expand(3, 4)
+    out = augment.color_jitter(images.clone(), factors, turns)
+    luma = (augment.gray(images) * 255).round().double().mean((1, 2, 3))
+    mean = (luma + 0.5).floor() / 255
+    expected = (images * 0.5 + 0.5 * mean.float().view(3, 1, 1, 1)).clamp(0, 1)
+    assert torch.allclose(out, expected, atol=1e-6)
+
+
 def test_blocks_do_not_write_into_their_input() -> None:
     images, one = words(2), full(0.6, 2)
     before, aspect = images.clone(), full(4.0, 2)

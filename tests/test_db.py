@@ -368,6 +368,22 @@ def test_what_is_dropped() -> None:
     assert len(found(two, replace(test, most=1))) == 0  # the first is the one that is too low
 
 
+@pytest.mark.parametrize("row", ["pages", "totaltext"])
+def test_what_is_grown_beyond_the_map_is_clipped(row: str) -> None:
+    probability = np.zeros((100, 200), np.float32)
+    probability[2:30, 130:199] = 0.9
+    (one,) = found(probability, TESTS[row])
+    x, y = np.array(one.polygon).T
+    assert (y.min(), x.max()) == (0, 200)
+    assert y.max() > 30
+    assert x.min() < 130
+
+
+def test_db_plus_plus_starts_from_oclip_twice_as_long() -> None:
+    clip: Any = [method.recipes["clip"] for method in (DB, DB_PLUS)]
+    assert [recipe.warmup_epochs for recipe in clip] == [100, 200]
+
+
 def test_rows_of_test_settings() -> None:
     with pytest.raises(StrbenchError, match="No row of test settings is named 'ic16'"):
         finder(DB.build(SMOKE), replace(SMOKE, test="ic16"))

@@ -302,8 +302,16 @@ def test_pretrain_finetune_eval_of_every_method_and_recognizer(run: Run, home: P
         read.update(children)
         if method.reader is not None:
             read.add(made[name])
-    for name in recognizers():
-        read.add(trained(run, "models", name, made))
+    scratch = {name: trained(run, "models", name, made) for name in recognizers()}
+    read.update(scratch.values())
+    for name in registry.names("methods"):
+        for start in entry("methods", name).starts:
+            read.add(trained(run, "methods", name, made, scratch[start]))
+            for feeder in registry.names("methods"):
+                if start in entry("methods", feeder).feeds and not entry("methods", feeder).reader:
+                    read.add(trained(run, "methods", name, made, made[feeder]))
+    stages = made["semimtr-vision"], made["abinet-language"]
+    read.add(trained(run, "methods", "semimtr", made, *stages))
     models = [word for name in sorted(read) for word in ("--model", name)]
     outcome = run("eval", *models, "--data", "rendered_demo_regular/test", "--json")
     assert outcome.code == 0, outcome.err

@@ -219,6 +219,18 @@ def test_a_proposal_by_hand() -> None:
     assert one.polygon[:, 1].min() < 0
 
 
+def test_a_part_that_is_thin_somewhere_is_one_proposal() -> None:
+    probability = np.zeros((60, 200), np.float32)
+    probability[10:40, 20:60] = probability[10:40, 80:150] = 1.0
+    probability[25, 60:80] = 0.2  # a bridge of one pixel
+    (one,) = proposed(probability)
+    assert one.box[0] < 20
+    assert one.box[2] > 150
+    shape = shapely.Polygon(one.polygon)
+    assert shape.is_valid
+    assert shape.covers(shapely.box(80, 10, 150, 40))
+
+
 def test_what_is_proposed_and_in_which_order() -> None:
     probability = np.full((100, 200), 0.1, np.float32)
     assert proposed(probability) == []  # above 0.1 is text

@@ -19,6 +19,7 @@ from strbench.methods import Method, inherit
 from strbench.origins import info_of, opened
 
 DB: Method = registry.load("models", "db")
+EAST: Method = registry.load("models", "east")
 
 
 def drawn(size: str) -> nn.Module:
@@ -54,6 +55,18 @@ def mmocr_s(network: nn.Module) -> dict[str, Tensor]:
         part, _, rest = name.partition(".")
         renamed[f"backbone.{f'stem.{places[part]}.{rest}' if part in places else name}"] = value
     return renamed
+
+
+def test_torchvisions_vgg_is_taken_over_without_its_classifier() -> None:
+    parent = drawn("vgg16")
+    more = {"classifier.0.weight": torch.zeros(4, 4), "classifier.0.bias": torch.zeros(4)}
+    named = EAST.adopts({**parent.state_dict(), **more})
+    module = EAST.build(EAST.recipes["paper"])
+    inherit(module, {"vgg16_bn.pth": named}, fresh=EAST.fresh)
+    assert all(
+        torch.equal(value, parent.state_dict()[name])
+        for name, value in module.backbone.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize(

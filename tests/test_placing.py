@@ -174,3 +174,9 @@ def test_a_window_depends_on_its_seed_alone() -> None:
 def test_sizes_of_a_photograph_of_1280_by_720(sizing: Sizing, expected: tuple[int, int]) -> None:
     assert sizing.size(720, 1280) == expected
     assert sizing.resize(np.zeros((720, 1280, 3), np.uint8)).shape == (*expected, 3)
+
+
+@pytest.mark.parametrize(("whole", "width"), [(False, 1344), (True, 1312)])
+def test_a_side_may_become_whole_before_it_becomes_a_multiple(whole: bool, width: int) -> None:
+    sizing = Sizing(rule="short", height=736, whole=whole)
+    assert sizing.size(1000, 1783) == (736, width)  # 1312.288

@@ -17,6 +17,8 @@ from strbench import records, registry, rendered, reproduce, reproductions
 from strbench.datasets import resolve
 from strbench.errors import PARTIAL, StrbenchError
 from strbench.methods import inherit
+from strbench.models import RunInfo
+from strbench.plans import check_parents
 from strbench.report.reported import load_reported
 from strbench.report.reproduced import printed
 from strbench.reproductions import Reproduction, Row, Scale, Training
@@ -170,7 +172,9 @@ def test_every_name_of_a_shipped_table_is_known(home: Path, table: str, scale: s
     entries: dict[str, str] = {}
     for step in reproductions.plan(table, scale):
         assert step.entry in known, f"{step.run} needs {step.entry}"
-        method = registry.load(step.kind if step.does != "eval" else _kind(step.entry), step.entry)
+        method = registry.load(
+            step.kind if step.does != "eval" else registry.kind_of(step.entry), step.entry
+        )
         assert step.recipe in method.recipes, f"{step.entry} has no recipe {step.recipe}"
         if step.does == "eval":
             assert method.answers, f"{step.entry} is no whole model"
@@ -188,13 +192,10 @@ def test_every_name_of_a_shipped_table_is_known(home: Path, table: str, scale: s
         assert resolve(split).splits == (split,)
 
 
-def _kind(entry: str) -> registry.Kind:
-    return "methods" if entry in registry.names("methods") else "models"
-
-
 @pytest.mark.parametrize("table", reproductions.known())
 def test_every_run_of_scale_smoke_takes_its_parents_weights(home: Path, table: str) -> None:
     trained: dict[str, tuple[Any, dict[str, Any]]] = {}
+    infos: dict[str, RunInfo] = {}
     for step in reproductions.plan(table, "smoke"):
         if step.does == "eval":
             continue
@@ -208,10 +209,12 @@ def test_every_run_of_scale_smoke_takes_its_parents_weights(home: Path, table: s
         config = override(method.recipes[step.recipe], [*inherited, *step.settings])
         module = method.build(config)
         if step.needs:
+            check_parents(step.entry, method, [infos[parent] for parent in step.needs])
             parents = {parent: trained[parent][1] for parent in step.needs}
             kept = inherit(module, parents, fresh=method.fresh)
             assert len(kept) < len(module.state_dict())
         trained[step.run] = config, method.export(module)
+        infos[step.run] = RunInfo(step.run, step.entry, step.kind, step.recipe, {}, step.seed, "")
 
 
 @pytest.mark.parametrize(("table", "scale"), SHIPPED)
@@ -225,6 +228,29 @@ def test_the_rows_of_a_scale_are_rows_of_the_table(home: Path, table: str, scale
     assert {row.against for row in chosen.rows} <= here | {""}
     runs = [step.run for step in reproductions.plan(table, scale, seeds=1) if step.does == "eval"]
     assert len(runs) == len(here), "two rows are one run"
+
+
+def test_detectors_take_the_recipes_that_their_code_has_for_a_data_set(home: Path) -> None:
+    def recipes(table: str, scale: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+        steps = reproductions.plan(table, scale)
+        return {s.run.rpartition(".")[2]: (s.recipe, s.settings) for s in steps if s.does != "eval"}
+
+    totaltext = recipes("vlpt-psenet-totaltext", "paper")
+    assert totaltext["psenet-st-seed0"][0] == "totaltext"
+    assert totaltext["psenet-synthetic-seed0"][0] == "synthtext"
+    assert recipes("vlpt-psenet", "paper")["psenet-st-seed0"][0] == "paper"
+    assert recipes("oclip-portion", "paper")["psenet-oclip-seed0"][0] == "totaltext"
+    # one run on synthetic photographs for all tables of a detector
+    psenet = registry.load("models", "psenet")
+    shared = [
+        totaltext["psenet-synthetic-seed0"],
+        recipes("vlpt-psenet", "paper")["psenet-synthetic-seed0"],
+    ]
+    first, second = (override(psenet.recipes[recipe], settings) for recipe, settings in shared)
+    assert first == second
+    assert recipes("vlpt-db", "small")["db-synthetic-seed0"][0] == "small"
+    td500 = reproductions.find("vlpt-db-td500", "paper")[1]
+    assert td500.data["boxes"] == ("td500/train", "tr400/train")
 
 
 def test_smoke_needs_nothing_that_is_not_drawn(home: Path) -> None:

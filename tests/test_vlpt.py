@@ -31,6 +31,7 @@ from strbench.baselines.parts.word_pieces import (
     Ids,
     Vocabulary,
     built_in,
+    dropped_in,
     hidden,
     named,
 )
@@ -193,10 +194,20 @@ def test_a_vocabulary_from_a_file(tmp_path: Path) -> None:
             named(str(wrong), 2)
 
 
-def test_the_paper_recipe_asks_for_berts_vocabulary() -> None:
+def test_the_paper_recipe_asks_for_berts_vocabulary(home: Path) -> None:
     with pytest.raises(StrbenchError, match="BERT-Base, Uncased") as caught:
         feed(RECIPES["paper"])
     assert "vocabulary=vocab.txt" in caught.value.hint
+
+
+def test_the_vocabulary_in_the_home_is_found(home: Path) -> None:
+    path = home / "raw" / "bert-base-uncased" / "vocab.txt"
+    assert path == dropped_in()
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(SMALL.pieces) + "\n", encoding="utf-8")
+    assert named("", len(SMALL)) == SMALL
+    with pytest.raises(StrbenchError, match="expected 30,522"):
+        feed(RECIPES["paper"])
 
 
 # --- photographs in

@@ -111,8 +111,11 @@ class Config(DetectorTraining):
 
 _STKM = Config(size="r50", batch_size=32, lr=1e-4, milestones=(1 / 3, 2 / 3))
 
+_PAPER = Config(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25)
 RECIPES: Mapping[str, Config] = {
-    "paper": Config(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25),
+    "paper": _PAPER,
+    # Plain detection pretraining ("ST"): SynthText once, as PSENet's code; none of EAST's tells.
+    "synthtext": replace(_PAPER, epochs=1),
     "argman": Config(
         size="r50", test="ic15-argman", batch_size=14, epochs=0, steps=100_000, lr=1e-4, decay=0.94,
         milestones=tuple(k / 10 for k in range(1, 10)), weight_decay=1e-5, ema=0.997,

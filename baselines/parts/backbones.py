@@ -68,7 +68,7 @@ def adopted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     named: dict[str, Tensor] = {}
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
-        if part in ("fc", "attnpool"):
+        if part in ("fc", "classifier", "attnpool"):
             continue
         if part == "stem":
             number, _, rest = rest.partition(".")

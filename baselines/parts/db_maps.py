@@ -109,7 +109,7 @@ def found(probability: NDArray[np.float32], test: Test) -> list[Detection]:
     "box": the smallest rectangle around each connected part, grown. Left out are those whose shorter side
     is below 3 pixels before growing or 5 after it, and those in which the map's mean is below the score.
     "polygon": the outline, simplified to 0.002 of its length, grown; left out as well where it has fewer
-    than four corners or falls apart. Either goes around the pixels' areas, in the official code through the
+    than four corners or falls apart. What reaches beyond the map is clipped to it. Either goes around the pixels' areas, in the official code through the
     centres of the outermost ones, which makes a text of 12 pixels lose one.
 
     Source: DB section 3.5; MhLiao/DB, structure/representers/seg_detector_representer.py.
@@ -137,7 +137,7 @@ def _boxes(probability: NDArray[np.float32], parts: Components, test: Test) -> l
         distance = area_over_length(box) * test.unclip
         if score < test.score or short + 2 * distance < 5:
             continue
-        detections.append(_detection(_widened(box, distance), score))
+        detections.append(_detection(_widened(box, distance), score, probability.shape))
     return detections
 
 
@@ -159,7 +159,7 @@ def _polygons(probability: NDArray[np.float32], parts: Components, test: Test) -
         whole = grown(corners, test.unclip)
         if len(whole) != 1 or sides(rectangles(whole)[0])[1] < 5:
             continue
-        detections.append(_detection(whole[0], score))
+        detections.append(_detection(whole[0], score, probability.shape))
     return detections
 
 
@@ -179,5 +179,6 @@ def _mean_inside(values: NDArray[np.float32], polygon: Points) -> float:
     return float(inside.mean()) if inside.size else 0.0
 
 
-def _detection(polygon: Points, score: float) -> Detection:
-    return Detection(tuple((x, y) for x, y in polygon.tolist()), min(1.0, max(0.0, score)))
+def _detection(polygon: Points, score: float, shape: tuple[int, ...]) -> Detection:
+    inside = np.clip(polygon, 0, (shape[1], shape[0]))
+    return Detection(tuple((x, y) for x, y in inside.tolist()), min(1.0, max(0.0, score)))

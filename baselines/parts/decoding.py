@@ -39,7 +39,7 @@ def reading(
 
     The module reads in evaluation mode and is handed back in the mode that it had. Under autocast,
     images whose margin is below ``DOUBT`` are read once more in full precision, so that a lower one
-    saves time and changes no word.
+    saves time and seldom changes a word: in what ``DOUBT`` was measured on 3 of 5,012.
     """
 
     @torch.inference_mode()

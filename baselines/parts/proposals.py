@@ -99,11 +99,9 @@ def proposed(probability: NDArray[np.floating], *, score: float = 0.0) -> list[P
             continue
         centres = outline.astype(np.float64) + 0.5
         (rectangle,) = rectangles([centres])
-        ring = shapely.Polygon(centres) if len(centres) > 2 else shapely.Polygon()
-        simple = shapely.simplify(ring, SIMPLIFY * ring.length, preserve_topology=False)
-        if sides(rectangle)[1] < LEAST_SIDE or simple.is_empty or simple.geom_type != "Polygon":
+        if sides(rectangle)[1] < LEAST_SIDE:
             continue
-        corners = shapely.get_coordinates(simple.exterior)[:-1]
+        corners = _simplified(shapely.Polygon(centres))
         seen = window(corners, high, wide)
         inside = probability[seen.area][seen.inside]
         mean = float(inside.mean()) if inside.size else 0.0
@@ -114,6 +112,21 @@ def proposed(probability: NDArray[np.floating], *, score: float = 0.0) -> list[P
         box = np.concatenate([rectangle.min(axis=0) - margin, rectangle.max(axis=0) + margin])
         found.append(Proposal(polygons[0], np.clip(box, 0, (wide, high, wide, high)), mean))
     return sorted(found, key=lambda one: -one.score)[:MOST]
+
+
+def _simplified(ring: shapely.Polygon) -> NDArray[np.float64]:
+    """The corners (N, 2) of a ring through pixels' centres, fewer of them.
+
+    Where a part is one pixel thick its ring touches itself and would fall apart: there the one around the
+    pixels' areas is taken, and its largest part if that falls apart too.
+    """
+    for tried in (ring, ring.buffer(0.5, join_style="mitre")):
+        simple = shapely.simplify(tried, SIMPLIFY * ring.length, preserve_topology=False)
+        if simple.geom_type == "Polygon" and not simple.is_empty:
+            break
+    largest = max(shapely.get_parts(simple), key=shapely.area)
+    corners: NDArray[np.float64] = shapely.get_coordinates(largest.exterior)[:-1]
+    return corners
 
 
 def polygon_masks(proposals: Sequence[Proposal], size: int) -> NDArray[np.bool_]:

@@ -79,10 +79,14 @@ class Test:
 
 
 TESTS: Mapping[str, Test] = {
-    "ic15": Test(sizing=Sizing(rule="short", height=736), mode="box", score=0.85),
-    "ic15-1024": Test(sizing=Sizing(rule="short", height=1024), mode="box", score=0.85),
-    "ctw1500": Test(sizing=Sizing(rule="short", height=736), mode="polygon", score=0.85),
-    "totaltext": Test(sizing=Sizing(rule="short", height=736), mode="polygon", score=0.87),
+    "ic15": Test(sizing=Sizing(rule="short", height=736, whole=True), mode="box", score=0.85),
+    "ic15-1024": Test(sizing=Sizing(rule="short", height=1024, whole=True), mode="box", score=0.85),
+    "ctw1500": Test(
+        sizing=Sizing(rule="short", height=736, whole=True), mode="polygon", score=0.85
+    ),
+    "totaltext": Test(
+        sizing=Sizing(rule="short", height=736, whole=True), mode="polygon", score=0.87
+    ),
     # Ours, for pages drawn here: as they are.
     "pages": Test(sizing=Sizing(rule="native"), mode="box", score=0.7),
 }

@@ -56,9 +56,10 @@ class TPS(nn.Module):
         return points.view(len(images), -1, 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        points = self.fiducials(images)
+        # in float32 under autocast: rounded points move what is read, and their gradient, visibly
         with torch.autocast(images.device.type, enabled=False):
-            grid = self.to_output @ points.to(self.to_output.dtype)
+            points = self.fiducials(images.to(self.points.weight.dtype))
+            grid = self.to_output @ points
             grid = grid.view(len(images), *self.size, 2)
             return F.grid_sample(
                 images.to(grid.dtype), grid, padding_mode="border", align_corners=True

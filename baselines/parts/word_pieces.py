@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strbench.errors import StrbenchError
+from strbench.home import home
 from strbench.rendered.wordlist import SIGNS, words
 
 PAD, UNKNOWN, START, END, MASK = SPECIAL = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
@@ -165,34 +166,40 @@ def hidden(
 
 
 def named(vocabulary: str, size: int) -> Vocabulary:
-    """The vocabulary of that name, which is ``BUILT_IN`` or a file's.
+    """The vocabulary of that name, which is ``BUILT_IN``, a file's, or "" for ``dropped_in()``.
 
     Raises:
-        StrbenchError: none is named, the file cannot be read, or has another number of pieces.
+        StrbenchError: the file is not there, cannot be read, or has another number of pieces.
     """
     if vocabulary == BUILT_IN:
         return built_in(size)
     hint = "--set vocabulary=vocab.txt, or --set vocabulary=built-in --set pieces=2048"
-    if not vocabulary:
+    file = Path(vocabulary).expanduser() if vocabulary else dropped_in()
+    if not vocabulary and not file.is_file():
         raise StrbenchError(
-            f"No vocabulary is named, and a table of {size:,} pieces needs one; the paper's is the "
-            "vocab.txt of BERT-Base, Uncased (github.com/google-research/bert).",
-            hint=hint,
+            f"No vocabulary is named and {file} is not there; a table of {size:,} pieces needs one. The "
+            "paper's is the vocab.txt of BERT-Base, Uncased (github.com/google-research/bert).",
+            hint=f"Save it as {file}, or {hint}",
         )
     try:
         # newlines alone end a line: a piece may be a sign that str.splitlines takes for an end
-        lines = Path(vocabulary).expanduser().read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise StrbenchError(
-            f"The vocabulary {vocabulary} cannot be read ({error}).", hint=hint
+            f"The vocabulary {file} cannot be read ({error}).", hint=hint
         ) from error
     found = Vocabulary(tuple(lines[:-1] if lines[-1] == "" else lines))
     if len(found) != size:
         raise StrbenchError(
-            f"{vocabulary} has {len(found):,} pieces; expected {size:,}.",
+            f"{file} has {len(found):,} pieces; expected {size:,}.",
             hint=f"--set pieces={len(found)}",
         )
     return found
+
+
+def dropped_in() -> Path:
+    """Where the vocabulary of the paper is looked for if none is named."""
+    return home() / "raw" / "bert-base-uncased" / "vocab.txt"
 
 
 @cache

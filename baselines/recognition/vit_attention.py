@@ -8,8 +8,8 @@ Additive attention over all patches and one GRU, everything 512 wide, no dropout
 loss and reading are those of ``vit-transformer``. Inferred, because the description is silent: that
 the state before a step scores the patches, as in ASTER, and PyTorch's initialisation.
 
-*Expected:* the paper's comparison of decoders has this one between CTC and the transformer
-(``benchmarks/reported``); not reproduced here.
+*Expected:* the paper's comparison of decoders has this one between CTC and the transformer; not
+reproduced here.
 """
 
 from __future__ import annotations

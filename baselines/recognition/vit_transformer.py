@@ -12,8 +12,8 @@ tokens. The release always reads 25 steps; reading here ends once every word has
 Inferred, because the description is silent: the initialisation (PyTorch's own), the epsilon of the
 layers' norms (1e-5), where the decoder's dropout acts, and beams scored by their log-probability.
 
-*Expected:* the paper's Small with this decoder averages 78.9 over eleven sets weighted by their words
-(``benchmarks/reported``); not reproduced here.
+*Expected:* the paper's Small with this decoder averages 78.9 over eleven sets weighted by their words;
+not reproduced here.
 """
 
 from __future__ import annotations

@@ -321,6 +321,7 @@ def _method(name: str, title: str, recipes: Mapping[str, Config], notes: str) ->
         fresh=(*teachers.LATER, "target.", "projection.", "started"),
         shape=teachers.SHAPE,
         feeds=("trba",),
+        starts=("trba",),
     )
 
 

@@ -214,4 +214,5 @@ MEAN_TEACHER = Method(
     fresh=(*teachers.LATER, "teacher.", "steps"),
     shape=teachers.SHAPE,
     feeds=("trba",),
+    starts=("trba",),
 )

@@ -332,6 +332,7 @@ SEMIMTR_VISION = Method(
     fresh=(),
     shape=_SHAPE,
     feeds=("abinet", "abinet-vision"),
+    starts=("abinet-vision",),
 )
 SEMIMTR = Method(
     card=_CARD,
@@ -344,4 +345,5 @@ SEMIMTR = Method(
     fresh=(*STUDENT, "teacher.", "updates"),
     shape=_SHAPE,
     feeds=("abinet",),
+    starts=("abinet",),
 )

@@ -14,6 +14,7 @@ maps those of the first version, ECCV 2018 (arXiv 1807.02242). The official code
   would be combined is not stated.
 - Training windows have one size: a photograph is turned and scaled, and a window with a whole word is cut
   out. A word of which more than a tenth is cut off, and one lower or narrower than 8 pixels, is ignored.
+- The rate rises from 0; there from a tenth of it.
 - Vectors (biases, batch normalisation) do not decay; batch normalisation learns in the backbone too.
 
 The papers start from ImageNet's weights; here they are random unless another run's are given (``--from``).

@@ -49,8 +49,7 @@ PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16 FLOP/s, N
 
 def find(entry: str) -> Method:
     """The entry of that name among methods and models."""
-    kind: registry.Kind = "methods" if entry in registry.names("methods") else "models"
-    method: Method = registry.load(kind, entry)
+    method: Method = registry.load(registry.kind_of(entry), entry)
     return method
 
 
