@@ -279,7 +279,7 @@ def test_eval_without_a_suite_takes_what_is_prepared(
 
 def test_the_occluded_suite_without_its_data(run: Run, home: Path) -> None:
     """No licence accepted: which files to bring, from where, to which place, or the stand-in."""
-    outcome = run("eval", "--suite", "occluded", "-m", "tesseract")
+    outcome = run("eval", "--suite", "occluded", "-m", "conv-ctc")
     assert outcome.code == 2
     assert "Not at hand: host/test, wost/test." in outcome.err
     assert "not accepted yet: none stated by the authors" in outcome.err
@@ -295,7 +295,7 @@ def test_the_occluded_suite_without_its_data(run: Run, home: Path) -> None:
 
 
 def test_the_occluded_suite_offline_is_a_data_error(run: Run, home: Path) -> None:
-    outcome = run("eval", "--suite", "occluded", "-m", "tesseract", "--offline", "--accept-licence")
+    outcome = run("eval", "--suite", "occluded", "-m", "conv-ctc", "--offline", "--accept-licence")
     assert outcome.code == 3
     assert "Not at hand: host/test, wost/test." in outcome.err
     assert "--stand-in" in outcome.last
@@ -320,7 +320,7 @@ def test_the_stand_in_is_named_and_marked(run: Run, words: str, reader: str, hom
 
 
 def test_dry_runs_fetch_nothing(run: Run, home: Path) -> None:
-    outcome = run("eval", "--suite", "occluded", "-m", "tesseract", "--dry-run")
+    outcome = run("eval", "--suite", "occluded", "-m", "conv-ctc", "--dry-run")
     assert json.loads(outcome.out) == {
         "models": ["tesseract"],
         "splits": ["host/test", "wost/test"],

@@ -214,7 +214,15 @@ def test_every_run_of_scale_smoke_takes_its_parents_weights(home: Path, table: s
             kept = inherit(module, parents, fresh=method.fresh)
             assert len(kept) < len(module.state_dict())
         trained[step.run] = config, method.export(module)
-        infos[step.run] = RunInfo(step.run, step.entry, step.kind, step.recipe, {}, step.seed, "")
+        infos[step.run] = RunInfo(
+            name=step.run,
+            entry=step.entry,
+            kind=step.kind,
+            recipe=step.recipe,
+            config={},
+            seed=step.seed,
+            record="",
+        )
 
 
 @pytest.mark.parametrize(("table", "scale"), SHIPPED)

@@ -224,7 +224,7 @@ def test_lineage_goes_through_both_stages(home: Path) -> None:
         plans.make_plan(
             "models", "crnn", data=["mine/train"], recipe="smoke", parents=["dig-micro.smoke"]
         )
-    assert e.value.hint == "It starts from runs of moco, rotnet, crnn."
+    assert e.value.hint == "It starts from runs of moco, rotnet, pseudo-label, crnn."
 
 
 def test_a_setting_that_came_later_is_no_other_configuration_at_its_default(home: Path) -> None:
