@@ -44,8 +44,11 @@ def _counts(outcome: Outcome) -> Floats:
 
 
 def _figures(sums: Floats) -> Floats:
-    """(n, 3) precision, recall and harmonic mean of sums (n, 4); 0 where nothing is divided."""
-    parts, wholes = sums[:, ::2], sums[:, 1::2]
+    """(n, 3) precision, recall and harmonic mean of sums (n, 4); 0 where nothing is divided.
+
+    Parts below 0, which penalties of CLEval leave, count as 0, as in its own figures.
+    """
+    parts, wholes = np.maximum(sums[:, ::2], 0), sums[:, 1::2]
     two = np.divide(parts, wholes, out=np.zeros_like(parts), where=wholes > 0)
     both = two.sum(1)
     hmean = np.divide(2 * two.prod(1), both, out=np.zeros_like(both), where=both > 0)

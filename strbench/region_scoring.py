@@ -284,7 +284,8 @@ def per_image(scored: Scored) -> list[dict[str, str | float]]:
         *(v.tolist() for v in (outcome.precise, outcome.founds, outcome.recalled, outcome.truths)),
         strict=True,
     ):
-        precision, recall = ratio(precise, founds), ratio(recalled, truths)
+        # penalties of CLEval may leave less than nothing
+        precision, recall = ratio(max(0.0, precise), founds), ratio(max(0.0, recalled), truths)
         rows.append(
             {
                 "image": image,

@@ -23,8 +23,10 @@ from test_tiou import (
 )
 
 from strbench.errors import StrbenchError
+from strbench.image_bootstrap import intervals
 from strbench.metrics.cleval import CharacterOutcome, CLEval, common_subsequence
 from strbench.metrics.detection import Scene, Verdict
+from strbench.region_scoring import Scored, per_image
 from strbench.types import Detection, Polygon, Region
 
 READ = CLEval(end_to_end=True)
@@ -108,6 +110,11 @@ def test_sums_below_nothing_are_nothing() -> None:
     outcome = CLEval()(one_image([word("a", 0, 0, 50, 20)], pieces))
     assert outcome.recalled.tolist() == [1 - 2]
     assert figures(outcome) == (0.0, 1 / 3)
+    scored = Scored(("one",), outcome)
+    (row,) = per_image(scored)
+    assert (row["recall"], row["precision"], row["hmean"]) == (0.0, 1 / 3, 0.0)
+    spread = intervals(outcome)
+    assert spread.recall == spread.hmean == (0.0, 0.0)
 
 
 def test_tall_words() -> None:

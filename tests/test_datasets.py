@@ -402,6 +402,13 @@ def test_ic13_rule() -> None:
 # --- LMDBs ---------------------------------------------------------------------------------------
 
 
+def test_a_csv_label_with_a_bare_comma_is_not_cut() -> None:
+    header = b"file_name,text\n"
+    assert [row.text for row in read_rows(header + b'a.png,"10,000"\n', "a.csv")] == ["10,000"]
+    with pytest.raises(StrbenchError, match="line 3: more fields than the header names"):
+        read_rows(header + b"b.png,yes\na.png,10,000\n", "a.csv")
+
+
 def test_lmdb_is_adopted_in_place(tmp_path: Path, home: Path, small: Callable[..., None]) -> None:
     small(svtp_test=2)
     folder = write_lmdb(tmp_path / "SVTP", ["WYNDHAM", "HOTEL"])

@@ -110,7 +110,14 @@ def _csv_rows(text: str, place: str) -> list[Row]:
         raise fault(
             f"{place}: expected a header with file_name and text, found {list(fields)[:6]}."
         )
-    rows = [Row(row[path] or "", row[label] or "", reader.line_num) for row in reader]
+    rows = []
+    for fields_of in reader:
+        if None in fields_of:  # DictReader's key for what stands behind the last column
+            raise fault(
+                f"{place}, line {reader.line_num}: more fields than the header names; a label with a comma "
+                'stands in quotes: "10,000".'
+            )
+        rows.append(Row(fields_of[path] or "", fields_of[label] or "", reader.line_num))
     for row in rows:
         if not row.path or not row.text:
             raise fault(f"{place}, line {row.line}: the path or the label is empty.")
