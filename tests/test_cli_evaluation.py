@@ -322,7 +322,7 @@ def test_the_stand_in_is_named_and_marked(run: Run, words: str, reader: str, hom
 def test_dry_runs_fetch_nothing(run: Run, home: Path) -> None:
     outcome = run("eval", "--suite", "occluded", "-m", "conv-ctc", "--dry-run")
     assert json.loads(outcome.out) == {
-        "models": ["tesseract"],
+        "models": ["conv-ctc"],
         "splits": ["host/test", "wost/test"],
         "protocol": "strbench-36",
         "limit": None,
