@@ -48,7 +48,7 @@ SPOTTING_ROWS: list[dict[str, Any]] = [
             "title": title,
             "function": "spotting:EndToEndDistances",
             "settings": {"upper": upper},
-            "files": "icdar-quad",
+            "files": "mlt17",
             "confidences": True,
             "texts": True,
             "description": f"{_E2E} Beside it 1-NED: 1 - the mean edit distance over matched pairs, with 1 for "

@@ -96,11 +96,12 @@ _ALL = (
     ),
     Format(
         name="mlt17",
-        title="x1,y1,...,x4,y4,confidence; truth x1,...,y4,script,transcription (MLT 2017, 2019)",
+        title="x1,...,y4,confidence[,text]; truth x1,...,y4,script,text (MLT 2017, 2019)",
         truth_names=_GT_IMG,
         found_names=_RES_IMG,
         truth=replace(_MLT, script=True, text=True).truth,
         found=replace(_MLT, confidence=True).found,
+        spotted=replace(_MLT, confidence=True, text=True).found,
     ),
     Format(
         name="totaltext",

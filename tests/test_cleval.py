@@ -169,6 +169,13 @@ def test_false_detections_are_read_wrongly() -> None:
     assert figures(outcome) == (1.0, 2 / 6)
 
 
+def test_a_reading_of_three_hashes_is_as_long_as_its_outline() -> None:
+    # width / height 2.5 assumes three characters, 20 ten
+    for x, n in ((550, 3), (900, 10)):
+        found = [hit(0, 0, 100, 20, text="ab"), hit(500, 0, x, 20, text="###")]
+        assert figures(READ(one_image([word("ab", 0, 0, 100, 20)], found))) == (1.0, 2 / (2 + n))
+
+
 @given(st.text("abc", max_size=12), st.text("abc", max_size=12))
 def test_longest_common_subsequence(first: str, second: str) -> None:
     common = common_subsequence(first, second)

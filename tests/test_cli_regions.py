@@ -261,17 +261,44 @@ def test_formats_by_name_serve_any_protocol(run: Run, home: Path, tmp_path: Path
     assert score["figures"]["one_minus_ned"]["value"] == pytest.approx(1 - (2 / 5 + 1) / 2)
 
 
-def test_edit_distances_stand_beside_the_words(run: Run, home: Path, tmp_path: Path) -> None:
+def test_mlt19_task_4_from_files_as_its_script_takes_them(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
     gt, det = tmp_path / "gt", tmp_path / "det"
     for folder in (gt, det):
         folder.mkdir()
-    (gt / "gt_img_1.txt").write_text("10,10,60,10,60,30,10,30,HELLO\n")
-    (gt / "gt_img_2.txt").write_text("10,10,60,10,60,30,10,30,WORLD\n")
+    (gt / "gt_img_1.txt").write_text("10,10,60,10,60,30,10,30,Latin,HELLO\n")
+    (gt / "gt_img_2.txt").write_text('10,10,60,10,60,30,10,30,Latin,"WORLD"\n')
     (det / "res_img_1.txt").write_text("10,10,60,10,60,30,10,30,0.9,help\n")
-    out = run("score", str(det), str(gt), "--protocol", "mlt19-e2e", "--json")
-    (score,) = json.loads(out.out)["scores"]
-    # HELLO to HELP: 2 of 5; WORLD is not found: 1
+    command = ("score", str(det), str(gt), "--protocol", "mlt19-e2e", "--json")
+    (score,) = json.loads(run(*command).out)["scores"]
+    # HELLO to HELP: 2 of 5; WORLD is not found: 1. The script is no part of the text.
     assert score["figures"]["one_minus_ned"]["value"] == pytest.approx(1 - (2 / 5 + 1) / 2)
+    # quotes are, unlike in ic15-e2e
+    (det / "res_img_2.txt").write_text("10,10,60,10,60,30,10,30,0.9,WORLD\n")
+    (score,) = json.loads(run(*command).out)["scores"]
+    assert score["figures"]["one_minus_ned"]["value"] == pytest.approx(1 - (2 / 5 + 2 / 7) / 2)
+    (gt / "gt_img_2.txt").write_text("10,10,60,10,60,30,10,30,WORLD\n")
+    outcome = run(*command)
+    assert outcome.code == 3
+    assert "gt_img_2.txt, line 1: expected x1,y1,x2,y2,x3,y3,x4,y4,script," in outcome.err
+
+
+def test_mlt19_task_4_takes_detections_in_the_order_of_the_file(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
+    gt, det = tmp_path / "gt", tmp_path / "det"
+    for folder in (gt, det):
+        folder.mkdir()
+    word = "0,0,30,0,30,10,0,10"
+    (gt / "gt_img_1.txt").write_text(f"{word},Latin,EXIT\n")
+    (det / "res_img_1.txt").write_text(f"{word},0.3,EXIT\n{word},0.9,EXLT\n")
+    command = ("score", str(det), str(gt), "--protocol", "mlt19-e2e", "--json")
+    (score,) = json.loads(run(*command).out)["scores"]
+    shown = {name: figure["value"] for name, figure in score["figures"].items()}
+    # what the official script prints: the first line is matched, the surer second one is too much
+    wanted = {"precision": 0.5, "recall": 1.0, "one_minus_ned": 0.5, "average_precision": 0.5}
+    assert {name: shown[name] for name in wanted} == wanted
 
 
 def test_a_page_of_regions(run: Run, home: Path, tmp_path: Path, files: tuple[str, str]) -> None:

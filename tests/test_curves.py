@@ -66,6 +66,11 @@ def test_what_has_no_text_is_ignored(written: str, text: str | None) -> None:
     assert read_totaltext(record(written, ""), "a.txt") == [Region(BOX_POINTS, text, ignored=True)]
 
 
+def test_an_orientation_of_a_hash_is_ignored_whatever_the_text() -> None:
+    expected = Region(BOX_POINTS, "word", ignored=True, tags={"orientation": "#"})
+    assert read_totaltext(record("u'word'", "u'#'"), "a.txt") == [expected]
+
+
 @pytest.mark.parametrize(
     "written",
     [
@@ -91,7 +96,7 @@ def test_coordinates_may_be_negative_and_vertices_counter_clockwise() -> None:
 
 
 def test_an_ignored_region_may_have_one_vertex() -> None:
-    row = "x: [[39]], y: [[292]], ornt: [u'#'], transcriptions: [u'{}']"
+    row = "x: [[39]], y: [[292]], ornt: [u'm'], transcriptions: [u'{}']"
     assert read_totaltext(row.format("#").encode(), "a.txt")[0].polygon == ((39, 292),)
     with pytest.raises(StrbenchError, match=r"a\.txt, line 1: .*three or more vertices"):
         read_totaltext(row.format("word").encode(), "a.txt")
@@ -146,10 +151,11 @@ def test_test_lines_of_ctw1500(tail: str, text: str | None, ignored: bool) -> No
     assert region == Region(CLOCKWISE, text, ignored, tuple(map(float, LINE)))
 
 
-def test_the_first_version_of_ctw1500_is_offsets() -> None:
+@pytest.mark.parametrize("end", ["", ",", " , "])
+def test_the_first_version_of_ctw1500_is_offsets(end: str) -> None:
     row = [2, 8, 38, 20] + [v - (2, 8)[i % 2] for i, v in enumerate(LINE)]
-    (region,) = read_ctw1500(f"{joined(row)}\n".encode(), "1001.txt")
-    assert region == Region(CLOCKWISE, None, False, tuple(map(float, row)))
+    regions = read_ctw1500(f"{joined(row)}\n{joined(row)}{end}\n".encode(), "1001.txt")
+    assert regions == [Region(CLOCKWISE, None, False, tuple(map(float, row)))] * 2
 
 
 def test_words_of_ctw1500_have_any_number_of_vertices() -> None:

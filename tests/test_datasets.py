@@ -402,6 +402,14 @@ def test_ic13_rule() -> None:
 # --- LMDBs ---------------------------------------------------------------------------------------
 
 
+def test_a_row_without_quotes_in_a_list_with_them_is_told() -> None:
+    with pytest.raises(StrbenchError, match=r'gt\.txt, line 3: .*double quotes.*word_9'):
+        read_rows(b'word_1.png, "a"\nword_2.png, "b, c"\nword_9.png, d\n', "gt.txt")
+    # the other way round quotes are part of a label
+    rows = read_rows(b'word_1.png, "a"\nword_2.png, b\nword_9.png, d\n', "gt.txt")
+    assert [row.text for row in rows] == ['"a"', "b", "d"]
+
+
 def test_a_csv_label_with_a_bare_comma_is_not_cut() -> None:
     header = b"file_name,text\n"
     assert [row.text for row in read_rows(header + b'a.png,"10,000"\n', "a.csv")] == ["10,000"]

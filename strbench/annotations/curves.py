@@ -27,7 +27,7 @@ _RECORD = re.compile(
 _ESCAPE = re.compile(
     r"""\\(?:x(?P<x>[0-9a-f]{2})|u(?P<u>[0-9a-f]{4})|U(?P<U>00(?:0[0-9a-f]|10)[0-9a-f]{4})|(?P<sign>[\\'"]))"""
 )
-_OFFSETS = re.compile(r"\s*-?[\d.]+\s*(?:,\s*-?[\d.]+\s*){31}")
+_OFFSETS = re.compile(r"\s*-?[\d.]+\s*(?:,\s*-?[\d.]+\s*){31},?\s*")
 _N_CTW = 28  # coordinates of CTW1500's 14 vertices: 7 along one edge, 7 back along the other
 
 
@@ -36,9 +36,9 @@ def read_totaltext(data: bytes, place: str) -> list[Region]:
 
     A record is ``x: [[115 503]], y: [[322 346]], ornt: [u'm'], transcriptions: [u'nauGHTY']``, and a
     long one wraps over several lines. The text is a Python literal: its escapes are resolved, and it
-    has double quotes where it holds an apostrophe. A region is ignored if its text is ``#`` or if it
-    has none (``[]`` or ``[u'']``). The tag ``orientation`` is c(urved), h(orizontal), m(ulti-oriented)
-    or ``#``; ``[]`` gives no tag.
+    has double quotes where it holds an apostrophe. A region is ignored if its text or its orientation
+    is ``#``, or if it has no text (``[]`` or ``[u'']``). The tag ``orientation`` is c(urved),
+    h(orizontal), m(ulti-oriented) or ``#``; ``[]`` gives no tag.
 
     >>> rows = b"x: [[1 9\n  9]], y: [[1 1 5]], ornt: [], transcriptions: [u',']"
     >>> read_totaltext(rows, "a.txt")[0][:3]
@@ -84,7 +84,8 @@ def totaltext_region(
         raise fault(f"{where}: expected as many y as x, found {len(xs)} x and {len(ys)} y.")
     flat = [value for point in zip(xs, ys, strict=True) for value in point]
     tags = {"orientation": orientation} if orientation else {}
-    return make_region(flat, text, where, ignored=not text or text == "#", tags=tags)
+    ignored = not text or "#" in (text, orientation)
+    return make_region(flat, text, where, ignored=ignored, tags=tags)
 
 
 def read_ctw1500(data: bytes, place: str) -> list[Region]:
@@ -95,7 +96,8 @@ def read_ctw1500(data: bytes, place: str) -> list[Region]:
     ===========================  ==================================================================
     2020, 3,075 test lines       28 coordinates, ``####``, the text
     as scored for detection      28 coordinates and a mark, ``CARE`` or ``###``
-    first, 3,068 test lines      left, top, right, bottom, then 14 dx, dy from the upper left corner
+    first, 3,068 test lines      left, top, right, bottom, then 14 dx, dy from the upper left corner;
+                                 a comma may end it
     words, 5,698 in the test     2 coordinates a vertex, ``####``, the word
     ===========================  ==================================================================
 
@@ -106,7 +108,8 @@ def read_ctw1500(data: bytes, place: str) -> list[Region]:
     """
     rows = list(text_lines(data, place))
     if rows and all(_OFFSETS.fullmatch(line) for _, line in rows):
-        return [_from_offsets(numbers(line.split(","), where), where) for where, line in rows]
+        fields = ((line.strip().removesuffix(",").split(","), where) for where, line in rows)
+        return [_from_offsets(numbers(row, where), where) for row, where in fields]
     if b"####" in data:
         return read_boxes(data, place, layout="polygon")
     regions = read_boxes(data, place, layout="polygon-14")

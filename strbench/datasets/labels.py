@@ -54,11 +54,10 @@ def read_rows(data: bytes, place: str) -> list[Row]:
     # Not splitlines(): labels may hold U+2028 and its like.
     lines = [(n, line.rstrip("\r")) for n, line in enumerate(text.split("\n"), 1)]
     lines = [(n, line) for n, line in lines if line.strip()]
-    if lines and all(_ICDAR.match(line) for _, line in lines):
-        pairs = [(n, _ICDAR.match(line)) for n, line in lines]
-        return [Row(m[1], unescape(m[2]), n) for n, m in pairs if m]
-    rows: list[Row] = []
     tabbed = sum("\t" in line for _, line in lines) * 2 >= max(len(lines), 1)
+    if sum(bool(_ICDAR.match(line)) for _, line in lines) * 2 > len(lines):
+        return [_quoted_row(line, n, place) for n, line in lines]
+    rows: list[Row] = []
     commas = not tabbed and bool(lines) and all(_ICDAR_BARE.match(line) for _, line in lines)
     for n, line in lines:
         if tabbed:
@@ -81,6 +80,16 @@ def read_rows(data: bytes, place: str) -> list[Row]:
             )
         rows.append(Row(path.strip(), label if tabbed else label.strip(), n))
     return rows
+
+
+def _quoted_row(line: str, n: int, place: str) -> Row:
+    match = _ICDAR.match(line)
+    if not match:
+        raise fault(
+            f'{place}, line {n}: expected a path, a comma and a label in double quotes, as most lines '
+            f"have it, found {line[:60]!r}."
+        )
+    return Row(match[1], unescape(match[2]), n)
 
 
 def leading_rows(data: bytes, place: str) -> list[Row]:
