@@ -258,7 +258,10 @@ def _mask_figures(counts: PixelCounts, rule: ImageProtocol, seed: int) -> dict[s
 
 
 def _resampled_masks(counts: PixelCounts, seed: int) -> NDArray[np.float64]:
-    """(R, 3) fgIoU, mIoU and F of resampled images; where nothing is divided the figure is 0."""
+    """(R, 3) fgIoU, mIoU and F of resampled images; where nothing is divided the figure is 0.
+
+    As in ``segmentation.mean_iou`` a class that no pixel has is left out of a mean.
+    """
     tp, fp, fn, tn = (c.astype(np.float64) for c in (counts.tp, counts.fp, counts.fn, counts.tn))
 
     def divided(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -268,8 +271,9 @@ def _resampled_masks(counts: PixelCounts, seed: int) -> NDArray[np.float64]:
     text, background, wrong, precision, recall = resampled_sums(rows, seed, RESAMPLES).T
     of_text = divided(text, text + wrong)
     of_background = divided(background, background + wrong)
+    classes = (text + wrong > 0).astype(np.float64) + (background + wrong > 0)
     f = divided(2 * precision * recall, precision + recall) / counts.n
-    return np.stack([of_text, (of_text + of_background) / 2, f], 1)
+    return np.stack([of_text, divided(of_text + of_background, classes), f], 1)
 
 
 def score_file(

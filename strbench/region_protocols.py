@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from strbench.errors import unknown_name
+import numpy as np
+from shapely.errors import GEOSException
+
+from strbench.errors import DATA, StrbenchError, unknown_name
 from strbench.metrics.detection import Outcome, Scene
 from strbench.protocols import FINGERPRINT_DIGITS, SIGNATURE_VERSION
 from strbench.region_protocol_table import ROWS
@@ -40,12 +43,23 @@ class RegionProtocol:
     source: str
 
     def rule(self) -> Callable[[Scene], Outcome]:
-        """The rule, ready to be asked."""
+        """The rule, ready to be asked.
+
+        It raises a StrbenchError where polygons reach so far that GEOS cannot cut them, from 2^30 pixels
+        or so, with the image.
+        """
         module, _, name = self.function.partition(":")
         made: Callable[[Scene], Outcome] = getattr(import_module(f"{_METRICS}.{module}"), name)(
             **self.settings
         )
-        return made
+
+        def outcome(scene: Scene) -> Outcome:
+            try:
+                return made(scene)
+            except GEOSException as error:
+                raise _too_far(scene, error) from error
+
+        return outcome
 
     def explain(self) -> str:
         """Plain text for ``strbench show protocol NAME``."""
@@ -64,6 +78,21 @@ class RegionProtocol:
                 f"Source: {self.source}",
             ]
         )
+
+
+def _too_far(scene: Scene, error: GEOSException) -> StrbenchError:
+    """An error about the polygons that cannot be cut; names the vertex that is farthest off."""
+    sides = {"A true region": scene.truth, "A detection": scene.found}
+    side = max(sides, key=lambda name: np.abs(sides[name].points).max(initial=0))
+    points = np.abs(sides[side].points).max(axis=1)
+    at = int(points.argmax())
+    owner = int(np.searchsorted(sides[side].offsets, at, side="right")) - 1
+    return StrbenchError(
+        f"{side} of image {scene.images[sides[side].image[owner]]!r} reaches {points[at]:.0f} pixels far, "
+        f"where overlaps cannot be computed ({str(error)[:60]}).",
+        hint="Mend or drop what has such coordinates; no photograph is that large.",
+        exit_code=DATA,
+    )
 
 
 REGION_PROTOCOLS = {row["name"]: RegionProtocol(**row) for row in ROWS}

@@ -156,7 +156,7 @@ class McNemar(NamedTuple):
 
 
 def _binomial_tail(k: int, n: int) -> float:
-    """P(X <= k) for X ~ Binomial(n, 1/2), to 12 digits or better."""
+    """P(X <= k) for X ~ Binomial(n, 1/2): exact up to n of 1,000, to 9 digits up to 100,000."""
     if n <= 1000:
         return float(sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
     term = math.exp(

@@ -108,6 +108,26 @@ def test_a_few(name: str) -> None:
     assert checked(name, scenes=15, images=4) > 0
 
 
+def test_polygons_that_reach_too_far_are_named() -> None:
+    rule = REGION_PROTOCOLS["ic15-iou"].rule()
+    rng = np.random.default_rng(0)
+    far = 2.0**31
+    refused = []
+    for _ in range(200):  # GEOS can cut most of them
+        one, other = rng.choice([0, 5, far / 2, far - 7, far - 3, far], size=(2, 4, 2)).tolist()
+        found = {
+            "a": [Detection(((0, 0), (9, 0), (9, 9)))],
+            "b": [Detection(tuple(map(tuple, one)))],
+        }
+        truth = {"a": [], "b": [Region(tuple(map(tuple, other)), "word")]}
+        try:
+            rule(Scene.of(truth, found))
+        except StrbenchError as error:
+            refused.append(error.message)
+    assert refused
+    assert all("of image 'b' reaches 21474836" in message for message in refused), refused
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REGION_PROTOCOLS)
 def test_ten_thousand_images(name: str) -> None:

@@ -334,6 +334,16 @@ def test_a_page_of_words(run: Run, home: Path, tmp_path: Path) -> None:
     assert f"{split.labels[0]}x" in (tmp_path / "page" / "data.js").read_text()
 
 
+def test_a_protocol_that_no_task_has(run: Run, files: tuple[str, str], tmp_path: Path) -> None:
+    for command in (("score", *files), ("view", files[0], "--data", files[1], "-o", str(tmp_path))):
+        outcome = run(*command, "--protocol", "totaltext-detteval")
+        assert outcome.code == 2
+        assert (
+            "No protocol is named 'totaltext-detteval'; near names: totaltext-deteval"
+            in outcome.err
+        )
+
+
 def test_options_of_another_kind_are_refused(run: Run, files: tuple[str, str]) -> None:
     outcome = run("score", *files, "--protocol", "ic15-iou", "--recognizer", "rapidocr")
     assert outcome.code == 2

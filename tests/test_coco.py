@@ -40,7 +40,7 @@ def listed(*words: dict[str, Any]) -> bytes:
 def test_cocotext(outline: str) -> None:
     data = keyed(
         {outline: SQUARE, "utf8_string": "PRAHA", **LEGIBLE},
-        {outline: SQUARE, "class": "others", "legibility": "illegible"},
+        {outline: SQUARE, "class": "others", "legibility": "illegible", "language": None},
         {outline: SQUARE, "utf8_string": "", **LEGIBLE, "language": "not english"},
         file="COCO_train2014_000000000007.jpg",
         set="val",
@@ -88,7 +88,10 @@ def test_openvino(points: list[Any]) -> None:
     said = {"transcription": "Café", "legible": 1, "language": "french"}
     data = listed(
         {"segmentation": points, "attributes": said},
-        {"segmentation": points, "attributes": {"transcription": "", "legible": False}},
+        {
+            "segmentation": points,
+            "attributes": {"transcription": "", "legible": 0, "language": None},
+        },
     )
     pages = read_openvino(data, "o.json")
     assert pages["0c.jpg"] == CocoPage("train_1/0c.jpg", "", ())

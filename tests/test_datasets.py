@@ -403,7 +403,7 @@ def test_ic13_rule() -> None:
 
 
 def test_a_row_without_quotes_in_a_list_with_them_is_told() -> None:
-    with pytest.raises(StrbenchError, match=r'gt\.txt, line 3: .*double quotes.*word_9'):
+    with pytest.raises(StrbenchError, match=r"gt\.txt, line 3: .*double quotes.*word_9"):
         read_rows(b'word_1.png, "a"\nword_2.png, "b, c"\nword_9.png, d\n', "gt.txt")
     # the other way round quotes are part of a label
     rows = read_rows(b'word_1.png, "a"\nword_2.png, b\nword_9.png, d\n', "gt.txt")
@@ -595,6 +595,7 @@ def _changed(change: dict[str, bytes | str | None]) -> dict[str, bytes | str]:
         ({"labels.tsv": ""}, "no sample was found"),
         ({"labels.tsv": None, "l.jsonl": '{"filename": "b/1.png", "text": "a"}\n{"x'}, "line 2: not JSON"),
         ({"labels.tsv": None, "l.json": '{"metainfo": {"dataset_type": "TextDetDataset"}, "data_list": []}'}, "TextDetDataset"),
+        ({"labels.tsv": None, "l.json": '{"metainfo": ["a"], "data_list": []}'}, "no sample was found"),
     ],
 )  # fmt: skip
 def test_faults_are_named_and_nothing_is_left(

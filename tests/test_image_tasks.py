@@ -258,6 +258,19 @@ def test_a_segmenter_is_scored_pixel_by_pixel(masks: Split) -> None:
     assert fg_iou.__doc__
 
 
+def test_a_class_that_no_pixel_has_is_in_no_interval(home: Path) -> None:
+    mask = encode_mask(np.full((20, 60), TEXT, np.uint8))
+    dark = png(np.zeros((20, 60, 3), np.uint8))
+    samples = [Sample(f"{i}.png", dark, mask=mask) for i in range(N)]
+    folder = home / "data" / "full_seg" / "test"
+    write_split(
+        folder, samples, dataset="full_seg", split="test", labels="none", task="segmentation"
+    )
+    record = evaluating.evaluate(loaded(Segments()), [find_split("full_seg/test")])
+    figure = record.scores[0].figures["mean_iou"]
+    assert (figure.value, figure.low, figure.high) == (1.0, 1.0, 1.0)
+
+
 def test_word_crops_are_compared_at_their_own_size(masks: Split) -> None:
     class Small:
         card = Card(

@@ -345,6 +345,25 @@ def test_a_word_without_an_end_has_26_characters_read() -> None:
     assert confidence == pytest.approx(1.0)
 
 
+def test_a_doubt_before_the_refinement_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = built()
+    sure = torch.zeros(2, 1, 37)
+    sure[:, 0, module.end] = 9.0
+    torn = sure.clone()
+    torn[1, 0, 3] = 9.0 - 0.01
+    asked = []
+
+    def passes(images: Tensor) -> list[Tensor]:
+        asked.append(len(images))
+        return [torn[: len(images)], sure[: len(images)]]
+
+    monkeypatch.setattr(module, "passes", passes)
+    assert PARSEQ.reader is not None
+    with torch.autocast("cpu", torch.bfloat16):
+        PARSEQ.reader(module, SMOKE)(torch.rand(2, 3, 32, 128))
+    assert asked == [2, 1]
+
+
 def test_it_overfits_words_and_reads_them_back() -> None:
     module = built(replace(SMOKE, dropout=0.0)).train()
     words = word_batch(cast(list[str | None], WORDS))

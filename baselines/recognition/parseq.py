@@ -241,6 +241,10 @@ class PARSeq(nn.Module):
 
         Without refinement only as many places come back as were needed for every word to end.
         """
+        return self.passes(images)[-1]
+
+    def passes(self, images: Tensor) -> list[Tensor]:
+        """The logits of every pass: left to right, then each refinement of the one before."""
         places = MAX_LABEL + 1
         image = self.decoder.to_image.keep(self.encoder(images))
         tokens = images.new_full((len(images), 1), self.bos, dtype=torch.int64)
@@ -254,17 +258,17 @@ class PARSeq(nn.Module):
             tokens = torch.cat([tokens, rows[-1].argmax(-1)], 1)
             if (tokens == self.end).any(1).all():
                 break
-        logits = torch.cat(rows, 1)
+        passes = [torch.cat(rows, 1)]
         for _ in range(self.config.refinements):
-            tokens = F.pad(logits.argmax(-1)[:, :-1], (1, 0), value=self.bos)
+            tokens = F.pad(passes[-1].argmax(-1)[:, :-1], (1, 0), value=self.bos)
             ended = (tokens == self.end).cumsum(1) > 0  # (B, T)
             own = torch.ones(places, places, dtype=torch.bool, device=images.device)
             own = own.diagonal_scatter(
                 torch.zeros(places - 1, dtype=torch.bool, device=images.device), 1
             )
             seen = own[:, : tokens.shape[1]] & ~ended[:, None]
-            logits = self.decode(tokens, image, seen[:, None])[:, 0]
-        return logits
+            passes.append(self.decode(tokens, image, seen[:, None])[:, 0])
+        return passes
 
 
 def _joined(before: Tensor, new: Tensor) -> Tensor:
@@ -279,13 +283,17 @@ def reader(module: nn.Module, config: Config) -> Reader:
     model, characters = cast(PARSeq, module), charset(config.charset)
 
     def read(images: Tensor) -> Readings:
-        logits = model(images)
-        chances, classes = logits.float().softmax(-1).max(-1)  # (B, T)
-        before = (classes == model.end).cumsum(1)
-        counts = (before == 0).sum(1)
-        behind = (before - (classes == model.end).long()) > 0
+        passes = model.passes(images)
+        chances, classes = passes[-1].float().softmax(-1).max(-1)  # (B, T)
+        counts = length(passes[-1])
+        behind = torch.arange(classes.shape[1], device=classes.device) > counts[:, None]
         confidences = chances.masked_fill(behind, 1.0).prod(1)
-        return spelled(characters, classes, counts, confidences, step_margins(logits, counts + 1))
+        # a refinement takes the pass before at its word, so a doubt there is one here
+        margins = torch.stack([step_margins(each, length(each) + 1) for each in passes]).amin(0)
+        return spelled(characters, classes, counts, confidences, margins)
+
+    def length(logits: Tensor) -> Tensor:
+        return ((logits.argmax(-1) == model.end).cumsum(1) == 0).sum(1)
 
     return reading(model, read)
 

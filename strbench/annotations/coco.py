@@ -134,7 +134,7 @@ def _region(
         raise fault(f"{where}: expected a list of coordinates, found {str(points)[:40]!r}.")
     if text is not None and not isinstance(text, str):
         raise fault(f"{where}: expected a text, found {str(text)[:40]!r}.")
-    said = {key: str(value) for key, value in (tags or {}).items()}
+    said = {key: str(value) for key, value in (tags or {}).items() if value is not None}
     if outline == "polygon" and len(points) >= 6:
         return make_region(numbers(points, where), text, where, ignored=ignored, tags=said)
     bounds = entry.get("bbox")

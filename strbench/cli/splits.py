@@ -85,9 +85,17 @@ def chosen_protocol(named: str | None, data: str | None) -> str:
     """The protocol that was named, else the one that goes with the split's task.
 
     Raises:
-        StrbenchError: none was named, and ``data`` is a file, or a split without one of its own.
+        StrbenchError: no task has one of that name; or none was named, and ``data`` is a file, or a
+            split without one of its own.
     """
     if named is not None:
+        from strbench.image_protocols import IMAGE_PROTOCOLS
+        from strbench.protocols import PROTOCOLS
+        from strbench.region_protocols import REGION_PROTOCOLS
+
+        known = {**PROTOCOLS, **REGION_PROTOCOLS, **IMAGE_PROTOCOLS}
+        if named not in known:
+            raise unknown_name("protocol", named, known, hint="See: strbench list protocols")
         return named
     if data is not None and Path(data).exists():
         raise StrbenchError(

@@ -86,7 +86,7 @@ def _quoted_row(line: str, n: int, place: str) -> Row:
     match = _ICDAR.match(line)
     if not match:
         raise fault(
-            f'{place}, line {n}: expected a path, a comma and a label in double quotes, as most lines '
+            f"{place}, line {n}: expected a path, a comma and a label in double quotes, as most lines "
             f"have it, found {line[:60]!r}."
         )
     return Row(match[1], unescape(match[2]), n)
@@ -152,7 +152,8 @@ def _json_items(whole: Any, place: str) -> list[Any]:
     if isinstance(whole, list):
         return whole
     if isinstance(whole, dict) and isinstance(whole.get("data_list"), list):
-        kind = str((whole.get("metainfo") or {}).get("dataset_type", ""))
+        told = whole.get("metainfo")
+        kind = str(told.get("dataset_type", "")) if isinstance(told, dict) else ""
         if kind and kind != "TextRecogDataset":
             raise fault(f"{place}: expected an MMOCR TextRecogDataset, found {kind}.")
         items: list[Any] = whole["data_list"]
