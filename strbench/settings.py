@@ -27,7 +27,9 @@ def override(config: Any, assignments: Iterable[str]) -> Any:
                 f"--set {text!r}: expected name=value.", hint="For example: --set lr=1e-3"
             )
         if name not in fields:
-            raise unknown_name("setting", name, fields, hint="See: strbench show dig")
+            raise unknown_name(
+                "setting", name, fields, hint="The settings of an entry: strbench show NAME"
+            )
         try:
             changes[name] = _parse(hints[name], name, value)
         except (ValueError, KeyError):
@@ -35,7 +37,7 @@ def override(config: Any, assignments: Iterable[str]) -> Any:
             expected = hint.__name__ if isinstance(hint, type) else str(hint)
             raise StrbenchError(
                 f"--set {name}={value}: expected {expected}, found {value!r}.",
-                hint="See: strbench show dig",
+                hint="The settings of an entry: strbench show NAME",
             ) from None
     return dataclasses.replace(config, **changes)
 

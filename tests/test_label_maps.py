@@ -128,10 +128,16 @@ def test_what_is_shown_is_what_a_step_is_given(run: Run, home: Path, tmp_path: P
         assert "what the loss is given of mine_det/test b" in outcome.out
         rows[seed] = place.read_bytes()
     assert rows["0"] != rows["1"]
+    outcome = run(*command, tmp_path / "2.png", "--sample", "b", "--set", "height=96", "--json")
+    document = json.loads(outcome.out)
+    assert document["recipe"] == "smoke height=96"
+    assert {row["shape"] for row in document["targets"]} == {"96 x 160"}
     wrong = {
         ("--sample", "c"): "mine_det/test has no sample 'c': its 2 are called like a.",
         ("--sample", "2"): "mine_det/test has no sample '2'",
         ("--recipe", "smok"): "No recipe is named 'smok'",
+        ("--set", "size"): "expected name=value",
+        ("--set", "sizes=1"): "No setting is named 'sizes'",
         ("--data", "nothing/test"): "nothing/test",
     }
     for more, message in wrong.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ def draw_maps(
     data: str | None,
     sample: str,
     recipe: str | None,
+    settings: Sequence[str],
     seed: int,
     as_json: bool,
 ) -> None:
@@ -33,13 +35,15 @@ def draw_maps(
     Args:
         data: a prepared split of photographs; None draws a page.
         sample: its number, from 0, or its id.
+        settings: changes of the recipe, name=value.
 
     Raises:
-        StrbenchError: an entry of words, an unknown recipe or sample, or a name that is no .png.
+        StrbenchError: an entry of words, an unknown recipe, setting or sample, or a name that is no .png.
     """
     from strbench.feeds import PageFeed, feed_of
     from strbench.files import atomic_path
     from strbench.label_maps import label_maps
+    from strbench.settings import override
 
     method: Method = registry.load(kind, name)
     recipe = recipe or next(iter(method.recipes))
@@ -50,22 +54,23 @@ def draw_maps(
             f"{output} does not end in .png, the only format of the picture.",
             hint=f"strbench show {name} --maps {output.with_suffix('.png')}",
         )
-    feed = feed_of(method, method.recipes[recipe])
+    feed = feed_of(method, override(method.recipes[recipe], settings))
     if not isinstance(feed, PageFeed):
         raise StrbenchError(
             f"{name} is trained on {method.task} of crops; maps are drawn of photographs.",
             hint=f"strbench show psenet --maps {output}",
         )
     item, of = _item(feed, data, sample)
+    used = " ".join([recipe, *settings])
     picture, rows = label_maps(
-        feed, item, seed, title=f"{name}, recipe {recipe}", facts=f"{of}  ·  seed {seed}"
+        feed, item, seed, title=f"{name}, recipe {used}", facts=f"{of}  ·  seed {seed}"
     )
     with atomic_path(output) as path:
         picture.save(path, "PNG")
     if as_json:
-        print_json({"path": str(output), "image": of, "recipe": recipe, "targets": rows})
+        print_json({"path": str(output), "image": of, "recipe": used, "targets": rows})
     else:
-        print_table(rows, title=f"{name}, recipe {recipe}: what the loss is given of {of}")
+        print_table(rows, title=f"{name}, recipe {used}: what the loss is given of {of}")
     say(f"wrote {output}")
 
 

@@ -141,3 +141,12 @@ DataDir = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change a setting of the recipe; repeatable.",
+        rich_help_panel=COMMON,
+    ),
+]

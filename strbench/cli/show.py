@@ -16,7 +16,7 @@ from strbench.cli.console import print_json, print_table, say
 from strbench.cli.help import DATA, OUTPUT
 from strbench.cli.inspection import print_dataset
 from strbench.cli.label_maps import draw_maps
-from strbench.cli.options import Json, split_names
+from strbench.cli.options import Json, Settings, split_names
 from strbench.errors import StrbenchError, unknown_name
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def show(
             help="Whose settings --maps uses; default: the paper's.", rich_help_panel=DATA
         ),
     ] = None,
+    settings: Settings = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Another seed, another window.", rich_help_panel=DATA)
     ] = 0,
@@ -102,9 +103,9 @@ def show(
     if not holding:
         known = _KINDS[kind[0]][0]() if kind else known_names()
         raise unknown_name(kind[0] if kind else "entry", name, known, hint="See: strbench list")
-    if maps is None and (data or recipe or seed or sample != "0"):
+    if maps is None and (data or recipe or settings or seed or sample != "0"):
         raise StrbenchError(
-            "--data, --sample, --recipe and --seed say what --maps draws.",
+            "--data, --sample, --recipe, --set and --seed say what --maps draws.",
             hint=f"strbench show {name} --maps maps.png",
         )
     if maps is not None:
@@ -121,6 +122,7 @@ def show(
             data=data,
             sample=sample,
             recipe=recipe,
+            settings=settings or [],
             seed=seed,
             as_json=as_json,
         )

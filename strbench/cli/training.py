@@ -13,7 +13,7 @@ import typer
 from strbench import registry
 from strbench.cli.console import Progress, print_json, say
 from strbench.cli.help import COMMON, COMPUTE, DATA, OUTPUT
-from strbench.cli.options import Device, DryRun, Json
+from strbench.cli.options import Device, DryRun, Json, Settings
 from strbench.errors import StrbenchError
 
 if TYPE_CHECKING:
@@ -41,15 +41,6 @@ Recipe = Annotated[
     typer.Option(
         metavar="NAME",
         help="paper, small or smoke. Without it: small on a GPU, smoke on a CPU.",
-        rich_help_panel=COMMON,
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Change a setting of the recipe; repeatable.",
         rich_help_panel=COMMON,
     ),
 ]
