@@ -677,7 +677,12 @@ def test_seeds_become_mean_deviation_and_a_tested_difference(prepared: Path) -> 
     assert gap.p < 0.01
     assert "against Scratch" in rows[1]["difference"]
     assert made.lines[0].gap is None
-    assert any("n - 1" in note for note in made.notes)
+    assert any("over 3 seeds (n - 1)" in note for note in made.notes)
+    brackets = "Behind a figure of fewer seeds their number stands in round brackets."
+    assert brackets in made.notes
+    for seed in (1, 2):
+        scored(f"table.tiny.dig-half-seed{seed}", 3)
+    assert brackets not in shown(seeds=3).notes
 
 
 def test_a_rendered_figure_never_stands_beside_a_printed_one(prepared: Path) -> None:

@@ -215,7 +215,12 @@ def _notes(
         notes.append(f"Not prepared: {', '.join(missing)}. To bring: strbench data fetch {names}")
     sampled = {line.gap.test for line in lines if line.gap is not None}
     if any(len(cell.values) > 1 for line in lines for cell in line.cells.values()):
-        notes.append("Mean ± standard deviation over seeds (n - 1), each with its own pretraining.")
+        seeds = max(len(line.runs) for line in lines)
+        notes.append(
+            f"Mean ± standard deviation over {seeds} seeds (n - 1), each with its own pretraining."
+        )
+        if any(0 < len(cell.values) < seeds for line in lines for cell in line.cells.values()):
+            notes.append("Behind a figure of fewer seeds their number stands in round brackets.")
     if any(cell.low is not None for line in lines for cell in line.cells.values()):
         notes.append("In square brackets the 95 % interval of a single run over the test samples.")
     if "seeds" in sampled:
