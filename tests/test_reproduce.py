@@ -22,7 +22,7 @@ from strbench.plans import check_parents
 from strbench.report.reported import load_reported
 from strbench.report.reproduced import printed
 from strbench.reproductions import Reproduction, Row, Scale, Training
-from strbench.scores import Accuracy, Score, Stored
+from strbench.scores import Accuracy, Data, Score, Stored
 from strbench.settings import override
 from strbench.store import split_directory, write_split
 from strbench.types import Sample
@@ -683,6 +683,19 @@ def test_seeds_become_mean_deviation_and_a_tested_difference(prepared: Path) -> 
     for seed in (1, 2):
         scored(f"table.tiny.dig-half-seed{seed}", 3)
     assert brackets not in shown(seeds=3).notes
+
+
+def test_how_much_was_drawn_for_the_training_is_told(prepared: Path) -> None:
+    for name, n in (("dig-half", 700), ("scratch", 500), ("another", 300)):
+        used = [
+            Data(split="rendered/train", n=n, fingerprint="ab" * 32),
+            Data(split="mine/train", n=9, fingerprint="cd" * 32),
+        ]
+        records.start(kind="finetune", name=f"table.tiny.{name}-seed0", data=used).finish()
+    assert [note for note in shown().notes if note.startswith("Drawn")] == [
+        "Drawn for the training: strbench data draw rendered/train -n 500; "
+        "strbench data draw rendered/train -n 700"
+    ]
 
 
 def test_a_rendered_figure_never_stands_beside_a_printed_one(prepared: Path) -> None:

@@ -77,6 +77,7 @@ def _rebuilt(records: Sequence[Record]) -> dict[str, str]:
     """File name -> Markdown of each paper's table of which there are scores, with the rows that have some."""
     documents: dict[str, str] = {}
     scored = [r for r in records if r.kind == "eval" and r.status == "success"]
+    trained = [r for r in records if r.kind in ("pretrain", "finetune") and r.status == "success"]
     for key in dict.fromkeys(filter(None, map(_table_of, scored))):
         table, scale = key
         found, chosen = find(table, scale)
@@ -99,7 +100,7 @@ def _rebuilt(records: Sequence[Record]) -> dict[str, str]:
                     found,
                     chosen,
                     steps,
-                    own,
+                    trained + own,
                     weights,
                     metric=cast(Metric, metric),
                 )

@@ -84,6 +84,7 @@ def build(
     rows = [row for row in rows_at(found, chosen) if row.label in labels]
     seeds = sorted({step.seed for step in evaluations})
     tests = chosen.splits or found.columns
+    records = list(records)
     whole = [r for r in records if r.name in weights and _is_of(r, weights[r.name])]
     entries = {
         (entry.model, entry.score.split): entry
@@ -117,7 +118,9 @@ def build(
         columns=tuple(Column(split, sizes[split]) for split in measured),
         missing=missing,
         lines=tuple(lines),
-        notes=tuple(_notes(found, chosen, steps, lines, missing, rendered=rendered)),
+        notes=tuple(
+            _notes(found, chosen, steps, lines, missing, _drawn(steps, records), rendered=rendered)
+        ),
     )
 
 
@@ -196,10 +199,14 @@ def _notes(
     steps: Sequence[Step],
     lines: Sequence[Line],
     missing: Sequence[str],
+    drawn: Mapping[str, Sequence[int]],
     *,
     rendered: bool,
 ) -> list[str]:
     notes = [f"Scale: {chosen.title}.", *_data_notes(chosen, steps)]
+    if drawn:
+        said = (f"strbench data draw {split} -n {n}" for split in drawn for n in drawn[split])
+        notes.append(f"Drawn for the training: {'; '.join(said)}")
     if rendered:
         notes.append("Images drawn by strbench: no figure of a paper stands beside them.")
     elif any(cell.reported for line in lines for cell in line.cells.values()):
@@ -250,6 +257,21 @@ def _data_notes(chosen: Scale, steps: Sequence[Step]) -> list[str]:
     return told + (
         [f"Left out of the training data, not prepared: {', '.join(left)}."] if left else []
     )
+
+
+def _drawn(steps: Sequence[Step], records: Iterable[Record]) -> dict[str, list[int]]:
+    """Split that strbench draws -> how many samples of it the runs of a plan were trained on."""
+    from strbench.reproductions import is_drawn
+
+    names = {step.run for step in steps}
+    used = {
+        (data.split, data.n)
+        for record in records
+        if record.kind in ("pretrain", "finetune") and record.name in names
+        for data in record.data
+        if is_drawn(data.split)
+    }
+    return {split: sorted(n for s, n in used if s == split) for split, _ in sorted(used)}
 
 
 def as_rows(made: Rebuilt) -> list[dict[str, str]]:
