@@ -14,7 +14,7 @@ import numpy as np
 from strbench.errors import DATA, StrbenchError
 from strbench.metrics.detection import Outcome
 from strbench.shapes import Floats
-from strbench.stats import LEVEL, RESAMPLES, Interval
+from strbench.stats import LEVEL, RESAMPLES, Interval, two_sided_p, wilson_interval
 
 _BLOCK = 1 << 22  # numbers drawn at once: 32 MB
 _CACHED = 1 << 16  # rows drawn at once one by one: what a core's cache holds
@@ -23,11 +23,11 @@ FIGURES = ("precision", "recall", "hmean")
 
 
 class Intervals(NamedTuple):
-    """The percentile intervals of the three figures of an outcome."""
+    """The intervals of the three figures of an outcome; None where there is nothing to reckon one from."""
 
-    precision: Interval
-    recall: Interval
-    hmean: Interval
+    precision: Interval | None
+    recall: Interval | None
+    hmean: Interval | None
 
 
 class Difference(NamedTuple):
@@ -89,6 +89,10 @@ def intervals(
 ) -> Intervals:
     """The percentile bootstrap intervals over images.
 
+    One image gives none, nor does a figure that divides nothing (precision without a found region). Where
+    a figure is 0, or 1, in every image resampling would give no width: then Wilson's interval with the
+    images that count for it as its samples, which is on the wide side.
+
     Raises:
         StrbenchError: there is no image.
 
@@ -98,8 +102,22 @@ def intervals(
     if not len(counts):
         raise StrbenchError("An interval over images needs an image.", exit_code=DATA)
     figures = _figures(resampled_sums(counts, seed, n))
-    low, high = np.quantile(figures, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Intervals(*(Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)))
+    ends = np.quantile(figures, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    is_found, is_true = outcome.founds > 0, outcome.truths > 0
+    counting = (
+        is_found,
+        is_true,
+        is_true,
+    )  # images; the harmonic mean without a true region is none
+    found: list[Interval | None] = []
+    for (low, high), images in zip(ends.tolist(), map(np.count_nonzero, counting), strict=True):
+        if len(counts) < 2 or not images:
+            found.append(None)
+        elif low == high and low in (0.0, 1.0):
+            found.append(wilson_interval(int(low) * int(images), int(images)))
+        else:
+            found.append(Interval(low, high))
+    return Intervals(*found)
 
 
 def paired_difference(
@@ -110,7 +128,7 @@ def paired_difference(
     Both outcomes are counted on the same resamples. The p-value is that of ``stats.paired_difference``.
 
     Raises:
-        StrbenchError: the outcomes are of different numbers of images, or of none.
+        StrbenchError: the outcomes are of different numbers of images, or of fewer than two.
     """
     return averaged_difference([(first, second)], seed=seed, n=n, level=level)
 
@@ -128,20 +146,19 @@ def averaged_difference(
         StrbenchError: as ``paired_difference`` does.
     """
     images = sum(len(first.truths) for first, _ in pairs)
-    value, drawn = 0.0, np.zeros(n)
+    value, drawn, differing = 0.0, np.zeros(n), 0
     for first, second in pairs:
-        if len(first.truths) != len(second.truths) or not len(first.truths):
+        if len(first.truths) != len(second.truths) or images < 2:
             raise StrbenchError(
-                "A paired test needs the same images, found "
+                "A paired test needs the same images, two or more, found "
                 f"{len(first.truths)} and {len(second.truths)}.",
                 exit_code=DATA,
             )
+        differing += int((_counts(first) != _counts(second)).any(1).sum())
         share = len(first.truths) / images
         sums = resampled_sums(np.hstack([_counts(first), _counts(second)]), seed, n)
         drawn += share * (_figures(sums[:, :4])[:, 2] - _figures(sums[:, 4:])[:, 2])
         value += share * (first.hmean - second.hmean)
         seed += 1
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    below, above = np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)
-    p = min(1.0, 2 * (min(below, above) + 1) / (n + 1))
-    return Difference(value, Interval(float(low), float(high)), float(p))
+    return Difference(value, Interval(float(low), float(high)), two_sided_p(drawn, differing))

@@ -229,6 +229,9 @@ def _pair_figures(
 
 
 def _mean(values: NDArray[np.float64], seed: int) -> Figure:
+    """The mean with its interval; that of one image has none."""
+    if len(values) < 2:
+        return Figure(value=float(values.mean()))
     interval = bootstrap_interval(values, seed=seed)
     return Figure(value=float(values.mean()), low=interval.low, high=interval.high)
 
@@ -249,6 +252,8 @@ def _mask_figures(counts: PixelCounts, rule: ImageProtocol, seed: int) -> dict[s
         "mean_iou": segmentation.mean_iou(counts),
         "texrnet_f": segmentation.texrnet_f(counts),
     }
+    if counts.n < 2:  # one image says nothing of others
+        return {name: Figure(value=value) for name, value in values.items()}
     found = _resampled_masks(counts, seed)
     low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return {

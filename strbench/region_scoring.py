@@ -321,16 +321,15 @@ def make_score(
         "precision": (outcome.precise.sum(), outcome.founds.sum()),
         "recall": (outcome.recalled.sum(), outcome.truths.sum()),
     }
-    figures = {
-        name: Figure(
+    figures = {}
+    for name, interval in zip(FIGURES, spread, strict=True):
+        figures[name] = Figure(
             value=getattr(outcome, name),
-            low=getattr(spread, name).low,
-            high=getattr(spread, name).high,
+            low=interval.low if interval else None,
+            high=interval.high if interval else None,
             part=float(sums[name][0]) if name in sums else None,
             whole=float(sums[name][1]) if name in sums else None,
         )
-        for name in FIGURES
-    }
     ranks = outcome.ranks
     if (
         outcome.average_precision is not None

@@ -59,11 +59,14 @@ def _interval(values: NDArray[Any], groups: list[str] | None, seed: int) -> Inte
     """The 95 % interval of a mean of values in [0, 1].
 
     The bootstrap's, over whole photographs where every sample names its own. Where all values are 0
-    or all are 1 it would have no width: then Wilson's, which takes every sample as independent.
+    or all are 1 it would have no width: then Wilson's, which takes every sample as independent. A
+    single value in between may be anything.
     """
     total = float(values.sum())
     if total in (0.0, float(len(values))):
         return wilson_interval(int(total), len(values))
+    if len(values) < 2:
+        return Interval(0.0, 1.0)
     return bootstrap_interval(values, groups=groups, seed=seed)
 
 

@@ -285,8 +285,10 @@ def paired_difference(
         a, b: one value per sample, or name -> values for several datasets averaged as ``kind`` says.
         groups: cluster of each sample; with several datasets, name -> clusters.
 
-    The p-value is twice the smaller share of resamples on one side of zero, zero counted on both
-    sides, and never below 2 / (n + 1).
+    The p-value is that of ``two_sided_p``; what differs is a sample, or a cluster of them.
+
+    Raises:
+        StrbenchError: not the same samples on both sides, or fewer than two.
 
     >>> paired_difference([1, 1, 1, 0, 1], [1, 1, 0, 0, 0]).value
     0.4
@@ -296,10 +298,27 @@ def paired_difference(
     if a.keys() != b.keys() or any(np.shape(a[name]) != np.shape(b[name]) for name in a):
         raise StrbenchError("A paired test needs the same samples on both sides.", exit_code=DATA)
     differences = {name: _values(a[name]) - _values(b[name]) for name in a}
+    if sum(map(len, differences.values())) < 2:
+        raise StrbenchError("A paired test needs two samples or more.", exit_code=DATA)
     average, means = _average(differences, kind, groups, seed, n)
-    below, above = np.count_nonzero(means <= 0), np.count_nonzero(means >= 0)
-    p = min(1.0, 2 * (min(below, above) + 1) / (n + 1))
-    return Difference(average.value, average.low, average.high, p)
+    differing = 0
+    for name, values in differences.items():
+        own = (groups or {}).get(name)
+        sums = values if own is None else _clusters(values, own)[0]
+        differing += int(np.count_nonzero(sums))
+    return Difference(average.value, average.low, average.high, two_sided_p(means, differing))
+
+
+def two_sided_p(resampled: NDArray[np.float64], differing: int) -> float:
+    """The p-value of no difference, from resampled differences.
+
+    Twice the smaller share of resamples on one side of zero, zero counted on both sides. It is never
+    below 2 / (n + 1) for n resamples, nor below what a sign test can give where ``differing`` samples
+    differ at all: two photographs that both speak for one side are no evidence of 0.0002.
+    """
+    below, above = np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0)
+    p = 2 * (min(below, above) + 1) / (len(resampled) + 1)
+    return float(min(1.0, max(p, 2.0 ** (1 - differing))))
 
 
 @dataclass(frozen=True)

@@ -334,6 +334,31 @@ def test_a_page_of_words(run: Run, home: Path, tmp_path: Path) -> None:
     assert f"{split.labels[0]}x" in (tmp_path / "page" / "data.js").read_text()
 
 
+def test_one_image_has_no_interval_and_no_test(run: Run, home: Path, tmp_path: Path) -> None:
+    word, other = "10,10,60,10,60,30,10,30", "100,10,160,10,160,30,100,30"
+    for folder in ("gt", "half", "all"):
+        (tmp_path / folder).mkdir()
+    gt, half, whole = (str(tmp_path / folder) for folder in ("gt", "half", "all"))
+    (tmp_path / "gt" / "gt_img_1.txt").write_text(f"{word},HELLO\n{other},WORLD\n")
+    (tmp_path / "half" / "res_img_1.txt").write_text(f"{word}\n")
+    (tmp_path / "all" / "res_img_1.txt").write_text(f"{word}\n{other}\n")
+    command = ("score", whole, gt, "--protocol", "ic15-iou")
+    records = home / "records"
+    for against, message in ((half, "is of one image"), (tmp_path / "nosuch", "nosuch")):
+        outcome = run(*command, "--against", against)
+        assert outcome.code in (2, 3)
+        assert message in outcome.err
+        assert not outcome.out
+        assert not records.exists()
+    assert run("score", half, gt, "--protocol", "ic15-iou").code == 0
+    outcome = run(*command)
+    assert "| 100.00 1/1 |" not in outcome.out
+    assert "100.00 2/2" in outcome.out
+    table = run("report", "--markdown").out
+    assert "| 100.0 |" in table
+    assert "**100.0**" not in table  # nobody leads on one photograph
+
+
 def test_a_protocol_that_no_task_has(run: Run, files: tuple[str, str], tmp_path: Path) -> None:
     for command in (("score", *files), ("view", files[0], "--data", files[1], "-o", str(tmp_path))):
         outcome = run(*command, "--protocol", "totaltext-detteval")

@@ -8,6 +8,7 @@ import pytest
 from strbench.errors import StrbenchError
 from strbench.image_bootstrap import intervals, paired_difference, resampled_sums
 from strbench.metrics.detection import Outcome
+from strbench.stats import wilson_interval
 
 
 def outcome(
@@ -84,8 +85,36 @@ def test_a_difference_on_the_same_images() -> None:
 
 def test_nothing_found_and_nothing_there() -> None:
     empty = outcome([0, 0], [0, 0], [0, 0], [0, 3])
-    assert intervals(empty).hmean == (0, 0)
+    found = intervals(empty)
+    assert found.precision is None  # nothing was found: 0 of 0
+    assert found.recall == found.hmean == wilson_interval(0, 1)  # one image has regions
     assert paired_difference(empty, empty).p == 1
+    nothing = intervals(outcome([0, 0], [2, 1], [0, 0], [0, 0]))
+    assert (nothing.recall, nothing.hmean) == (None, None)
+    assert nothing.precision == wilson_interval(0, 2)
+
+
+def test_figures_that_all_images_agree_on_have_a_width() -> None:
+    perfect = intervals(outcome([3] * 10, [3] * 10, [3] * 10, [3] * 10))
+    assert perfect == (wilson_interval(10, 10),) * 3
+    blind = intervals(outcome([0] * 10, [3] * 10, [0] * 10, [3] * 10))
+    assert blind == (wilson_interval(0, 10),) * 3
+
+
+def test_one_image_says_nothing_of_others() -> None:
+    half = outcome([1], [1], [1], [2])
+    assert intervals(half) == (None, None, None)
+    with pytest.raises(StrbenchError, match="two or more"):
+        paired_difference(half, outcome([2], [2], [2], [2]))
+
+
+def test_few_images_give_no_small_p() -> None:
+    for n in (2, 5, 9):
+        found = paired_difference(
+            outcome([2] * n, [2] * n, [2] * n, [2] * n), outcome([1] * n, [1] * n, [1] * n, [2] * n)
+        )
+        assert found.value == pytest.approx(1 / 3)
+        assert found.p == 2.0 ** (1 - n)
 
 
 def test_without_images_or_with_others() -> None:

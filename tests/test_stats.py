@@ -166,6 +166,15 @@ def test_paired_difference() -> None:
     )
 
 
+def test_few_samples_give_no_small_p() -> None:
+    found = paired_difference([3.0, 2.0, 4.0, 1.0], [1.0, 1.0, 2.0, 1.0])
+    assert found.p == 2.0 ** (1 - 3)  # three of them differ
+    # of one photograph, whose words are no independent witnesses
+    assert paired_difference([1] * 30, [0] * 30, ["a"] * 30).p == 1
+    with pytest.raises(StrbenchError, match="two samples or more"):
+        paired_difference([1], [0])
+
+
 def test_averages() -> None:
     sets = {"svt": RIGHT[:200], "cute80": RIGHT[200:240], "iiit5k": RIGHT[240:]}
     weighted, plain = weighted_average(sets), plain_average(sets)

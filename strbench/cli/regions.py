@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from strbench.cli.console import only_first, print_json, print_table, say
 from strbench.cli.splits import Consent
-from strbench.errors import StrbenchError
+from strbench.errors import DATA, StrbenchError
 
 if TYPE_CHECKING:
     from strbench.records import Record
@@ -52,6 +52,15 @@ def score_regions(
             hint=f"strbench score {results} gt.zip --protocol {protocol}",
         )
     true = _truth(truth, truth_format or chosen.files, consent)
+    other = None
+    if against is not None:  # read first: what is wrong with it leaves no record behind
+        other, *_ = score_results(against, true, chosen, format=format, lexicon=lexicon)
+        if len(other.images) < 2:
+            raise StrbenchError(
+                f"{truth} is of one image, and a paired test needs two or more.",
+                hint="Leave --against out.",
+                exit_code=DATA,
+            )
     record, scored = score_files(
         results,
         true,
@@ -62,8 +71,7 @@ def score_regions(
         records_folder=records,
     )
     show_regions([record], as_json=as_json)
-    if against is not None:
-        other, *_ = score_results(against, true, chosen, format=format, lexicon=lexicon)
+    if against is not None and other is not None:
         found = paired_difference(scored.outcome, other.outcome)
         say(
             f"F of {results.stem} - F of {against.stem}: {100 * found.value:+.2f} "

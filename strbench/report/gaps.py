@@ -91,9 +91,11 @@ def _gap(
             values, groups[split] = _per_sample([entries[run, split] for run in pair], metric)
             for side, own in zip(sides, values, strict=True):
                 side[split] = own
-    except StrbenchError:  # a split or prediction file is not what the records describe: no test
+        difference = paired_difference(*sides, groups)
+    # a split or prediction file is not what the records describe, or holds one sample: no test
+    except StrbenchError:
         return None
-    return Gap(against, *paired_difference(*sides, groups), test="samples")
+    return Gap(against, *difference, test="samples")
 
 
 def _gap_of_regions(
@@ -111,9 +113,9 @@ def _gap_of_regions(
         for split in measured:
             first, second = outcomes([Source.of(entries[run, split]) for run in pair])
             both.append((first, second))
+        value, interval, p = averaged_difference(both)
     except StrbenchError:  # as above
         return None
-    value, interval, p = averaged_difference(both)
     return Gap(against, value, *interval, p, test="samples")
 
 

@@ -90,10 +90,11 @@ def _tested(best: Entry, near: Sequence[Entry], metric: Metric) -> tuple[int, bo
 
     try:
         found = outcomes([Source.of(entry) for entry in runs])
-    except StrbenchError:  # the split or a file is not what the records describe: no test
+        correct = {str(i): values for i, values in enumerate(found.correct)}
+        ties = tie_groups(correct, found.groups)
+    # the split or a file is not what the records describe, or there is one sample: no test
+    except StrbenchError:
         return 0, False
-    correct = {str(i): values for i, values in enumerate(found.correct)}
-    ties = tie_groups(correct, found.groups)
     return len(runs) - 1, len(ties.tied) > 1
 
 
