@@ -321,3 +321,14 @@ def parse_signature(text: str) -> Signature:
         fingerprint=fingerprint,
         version=found["version"],
     )
+
+
+def differing(given: str, made: str) -> tuple[str, str] | None:
+    """The first part in which two signatures differ, of both; None where only the metric does.
+
+    >>> one = "wacc|strbench-36|case:lower|chars:36|labels:standard|resize:native|n:288|cute80/test@3f9a1c2b|v0.1"
+    >>> differing(one, one.replace("n:288", "n:287"))
+    ('n:288', 'n:287')
+    """
+    parts = zip(given.split("|")[1:], made.split("|")[1:], strict=True)
+    return next((pair for pair in parts if pair[0] != pair[1]), None)

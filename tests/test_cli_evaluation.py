@@ -148,7 +148,7 @@ def test_score_needs_a_file_before_it_asks_for_data(run: Run, home: Path) -> Non
     assert not home.exists()
 
 
-def test_score_with_a_signature(run: Run, words: str, tmp_path: Path) -> None:
+def test_score_with_a_signature(run: Run, home: Path, words: str, tmp_path: Path) -> None:
     path = write_readings(tmp_path / "out.jsonl", LABELS)
     first = run("score", path, words, "--protocol", "strbench-exact")
     signature = next(line for line in first.out.splitlines() if line.startswith("wacc|"))
@@ -159,6 +159,18 @@ def test_score_with_a_signature(run: Run, words: str, tmp_path: Path) -> None:
     other = run("score", path, "--signature", signature.replace(fingerprint, "0" * 8))
     assert other.code == 3
     assert "the signature names data @00000000" in other.err
+    for part, wrong in (
+        (f"|n:{len(LABELS)}|", "|n:1811|"),
+        ("|labels:", "|labels:un"),
+        ("|v0.1", "|v9.9"),
+    ):
+        other = run("score", path, "--signature", signature.replace(part, wrong))
+        assert other.code == 3
+        assert other.err.startswith(f"error: The signature says {wrong.strip('|')}")
+    assert len(list((home / "records").iterdir())) == 2, "what is refused leaves no record"
+    both = run("score", path, "--signature", signature, "--protocol", "parseq-36")
+    assert both.code == 2
+    assert "names the protocol strbench-exact, and parseq-36 was given too" in both.err
     both = run("score", path, "svt/test", "--signature", signature)
     assert both.code == 2
     assert "names mine/test, and svt/test was given too" in both.err

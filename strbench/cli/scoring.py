@@ -171,7 +171,7 @@ def score(
     # Imported here: the branches above need none of it.
     from strbench import scoring
     from strbench.predictions import read_predictions
-    from strbench.protocols import DEFAULT_PROTOCOL, parse_signature
+    from strbench.protocols import DEFAULT_PROTOCOL, differing, parse_signature
     from strbench.protocols import protocol as find_protocol
 
     parsed = parse_signature(signature) if signature is not None else None
@@ -180,6 +180,11 @@ def score(
             raise StrbenchError(
                 f"The signature names {parsed.split_name}, and {data} was given too.",
                 hint=f"strbench score {predictions} --signature ...",
+            )
+        if protocol not in (None, parsed.protocol):
+            raise StrbenchError(
+                f"The signature names the protocol {parsed.protocol}, and {protocol} was given too.",
+                hint="Leave --protocol out, or name the split in place of the signature.",
             )
         data, protocol, resize = parsed.split_name, parsed.protocol, parsed.resize
     if data is None:
@@ -197,6 +202,14 @@ def score(
             hint=f"Bring the same files, or see how they differ: strbench data info {split.name}",
             exit_code=DATA_ERROR,
         )
+    if parsed is not None:
+        made = scoring.make_score(texts, split, rule, resize=resize)[0].signature
+        if parts := differing(str(parsed), made):
+            raise StrbenchError(
+                f"The signature says {parts[0]}, and here it is {parts[1]}.",
+                hint=f"See what these files are: strbench data info {split.name}",
+                exit_code=DATA_ERROR,
+            )
     record = scoring.score_file(
         predictions,
         texts,
