@@ -89,9 +89,9 @@ def read_found(
         known: the images of the ground truth; results for another one are an error.
 
     Raises:
-        StrbenchError: no such file or format, a file that is not called as the format wants it, an
-            image that is not known or has two files, or a line that the format does not allow; names
-            file and line. One of these rejects the whole submission.
+        StrbenchError: no such file or format, no file at all, one that is not called as the format wants
+            it, an image that is not known or has two files, or a line that the format does not allow;
+            names file and line. One of these rejects the whole submission.
     """
     with open_found(
         path, format, confidences=confidences, transcriptions=transcriptions, known=known
@@ -134,6 +134,11 @@ def open_found(
             for entry in listed
             if not (chosen.skipped and re.match(chosen.skipped, entry.name))
         ]
+        if not wanted:
+            raise fault(
+                f"{path} holds no file of results.",
+                f"A detector that found nothing writes empty files: {chosen.found_names[1] or path.name}",
+            )
         if chosen.founds is not None:
             found: dict[str, list[Detection]] = {}
             for entry in wanted:

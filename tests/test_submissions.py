@@ -88,6 +88,18 @@ def test_a_result_for_an_unknown_image_rejects_all(tmp_path: Path) -> None:
         read_found(path, "icdar-quad", known={"1": []})
 
 
+def test_no_file_at_all_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "det").mkdir()
+    with zipfile.ZipFile(tmp_path / "det.zip", "w"):
+        pass
+    for name in ("det", "det.zip"):
+        with pytest.raises(StrbenchError, match=f"{name} holds no file of results") as caught:
+            read_found(tmp_path / name, "icdar-quad")
+        assert "res_img_N.txt" in caught.value.hint
+    (tmp_path / "det" / "res_img_1.txt").write_text("")
+    assert read_found(tmp_path / "det", "icdar-quad") == {"1": []}
+
+
 def test_two_files_of_one_image_are_an_error(tmp_path: Path) -> None:
     # the official pattern has no end, so that both names are image 1
     files = {"gt_img_1.txt": f"{QUAD},a", "gt_img_1.txt.bak": f"{QUAD},b"}
