@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,7 +147,9 @@ def evaluate(
                 loaded, split, batch_size=batch_size, limit=limit, on_batch=on_batch
             )
             entry, said = score(run, path, split, rules[split.name])
-            entries.append(entry)
+            is_seen = split.fingerprint in loaded.seen
+            entries.append(replace(entry, seen=is_seen))
+            said = {**said, "sample that the model was trained on": entry.n if is_seen else 0}
             for reason, count in said.items():
                 if count:
                     failures[reason] = failures.get(reason, 0) + count

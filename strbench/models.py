@@ -48,6 +48,8 @@ class RunInfo:
     record: str  # run id of the record that tells how it was trained
     parents: list[str] = field(default_factory=list)  # run ids: pretraining first
     trained_on: str = ""
+    # Fingerprints of the splits that it and its parents were trained on, with labels or without.
+    seen: list[str] = field(default_factory=list)
     key: str = ""  # hash of everything that shaped the weights
     reads: bool = False  # the weights are a whole model's, and no pretraining's
 
@@ -61,6 +63,9 @@ class Loaded:
     card: Card
     weights: dict[str, str] | None = None  # {"path", "sha256"}; None for outside engines
     parents: tuple[str, ...] = ()
+    seen: frozenset[str] = (
+        frozenset()
+    )  # fingerprints of the splits that the weights were trained on
     # What the answers depend on besides the name. An object of unknown making is like no other, so
     # that no other one's readings are taken for its own.
     identity: str = field(default_factory=lambda: uuid4().hex)
@@ -331,7 +336,8 @@ def _load_trained(name: str, device: str, task: Task, *, test: str = "") -> Load
         shrink = getattr(config, "shrink", 1)
         card = replace(card, height=config.height // shrink, width=config.width // shrink)
     model = TRAINED[task](method, module, config, card, pick_device(device))
-    return Loaded(card.name, model, model.card, weights, (info.record, *info.parents))
+    parents = (info.record, *info.parents)
+    return Loaded(card.name, model, model.card, weights, parents, frozenset(info.seen))
 
 
 def at_hand(task: Task = "recognition") -> list[str]:

@@ -23,7 +23,7 @@ from strbench.devices import autocast_type, device_name
 from strbench.errors import PARTIAL, StrbenchError
 from strbench.files import lock
 from strbench.methods import inherit
-from strbench.origins import opened
+from strbench.origins import Origin, opened
 from strbench.plans import Plan
 from strbench.scores import Data
 from strbench.train import Ranks, TrainResult, fit, ranks
@@ -57,7 +57,9 @@ def execute(
         else:
             say = _silent
         place.wait()
-        module, lineage, checksums = _build(plan, say)
+        module, origins = _build(plan, say)
+        lineage = [told for origin in origins for told in origin.lineage]
+        checksums = [origin.sha256 for origin in origins]
         key = _key(plan, checksums)
         if _is_finished(plan, checksums):
             say(f"{plan.name} is finished already; --replace trains it anew")
@@ -100,6 +102,7 @@ def execute(
                 record=record.run_id,
                 parents=lineage,
                 trained_on=plan.trained_on,
+                seen=_seen(plan, origins),
                 key=key,
                 reads=plan.method.answers,
             )
@@ -124,8 +127,8 @@ def _silent(text: str) -> None:
     """What ranks other than the first say."""
 
 
-def _build(plan: Plan, say: Callable[[str], None]) -> tuple[nn.Module, list[str], list[str]]:
-    """The module at its first step, the runs and files it descends from, and the parents' checksums."""
+def _build(plan: Plan, say: Callable[[str], None]) -> tuple[nn.Module, list[Origin]]:
+    """The module at its first step, and the runs and files that it starts from."""
     torch.manual_seed(plan.seed)
     module = plan.method.build(plan.config)
     origins = [opened(parent, plan.method) for parent in plan.parents]
@@ -133,8 +136,17 @@ def _build(plan: Plan, say: Callable[[str], None]) -> tuple[nn.Module, list[str]
         weights = {origin.info.name: origin.tensors for origin in origins}
         fresh = inherit(module, weights, fresh=plan.method.fresh or ())
         say(f"weights from {', '.join(weights)}; fresh here: {_shortened(fresh)}")
-    lineage = [told for origin in origins for told in origin.lineage]
-    return module, lineage, [origin.sha256 for origin in origins]
+    return module, origins
+
+
+def _seen(plan: Plan, origins: Sequence[Origin]) -> list[str]:
+    own = (
+        split.fingerprint
+        for portion in (*plan.portions, *plan.unlabelled)
+        for split in portion.splits
+    )
+    before = (fingerprint for origin in origins for fingerprint in origin.info.seen)
+    return list(dict.fromkeys((*before, *own)))
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -64,6 +64,7 @@ class Score:
     protocol: str
     signature: str
     rendered: bool = False
+    seen: bool = False  # the model was trained on this very split
     word_accuracy: Accuracy | None = None
     one_minus_ned: Similarity | None = None
     ladder: dict[str, int] = field(default_factory=dict)  # policy -> correct, strictest first

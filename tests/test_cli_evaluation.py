@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -48,23 +49,22 @@ class Mute:
 '''
 
 
+def prepare(name: str) -> str:
+    """A split of six words of known sizes."""
+    samples = []
+    for i, (label, size) in enumerate(zip(LABELS, SIZES, strict=True)):
+        data = io.BytesIO()
+        Image.new("RGB", size, (i, sum(name.encode()) % 256, 0)).save(data, "PNG")
+        samples.append(Sample(f"{i}.png", data.getvalue(), label))
+    dataset, _, split = name.partition("/")
+    write_split(split_directory(name), samples, dataset=dataset, split=split, labels="custom")
+    return name
+
+
 @pytest.fixture
-def words(home: Path, tmp_path: Path) -> str:
-    """A prepared split of six words of known sizes."""
-    import io
-
-    def samples() -> list[Sample]:
-        made = []
-        for i, (label, size) in enumerate(zip(LABELS, SIZES, strict=True)):
-            data = io.BytesIO()
-            Image.new("RGB", size, (i, 0, 0)).save(data, "PNG")
-            made.append(Sample(f"{i}.png", data.getvalue(), label))
-        return made
-
-    write_split(
-        split_directory("mine/test"), samples(), dataset="mine", split="test", labels="custom"
-    )
-    return "mine/test"
+def words(home: Path) -> str:
+    """``mine/test``, prepared."""
+    return prepare("mine/test")
 
 
 @pytest.fixture
@@ -342,3 +342,29 @@ def test_dry_runs_fetch_nothing(run: Run, home: Path) -> None:
     words = ("eval", "--data", "ic15_det/test", "--protocol", "ic15-e2e", "--lexicon", "weak")
     assert json.loads(run(*words, "--dry-run").out)["lexicon"] == "weak"
     assert not home.exists()
+
+
+def test_what_a_model_was_trained_on_is_no_test(run: Run, home: Path, words: str) -> None:
+    prepare("cute80/test")
+    prepare("svt/train")
+    quick = ("--recipe", "smoke", "--set", "steps=1", "--batch-size", "4", "--device", "cpu")
+    first = run("pretrain", "dig", "--data", "cute80/test", *quick, "--name", "before")
+    assert first.code == 0, first.err
+    warning = "cute80/test is a test set: what before scores on it will stay out of every table"
+    assert warning in first.err
+    then = run(
+        "finetune", "vit-ctc", "--from", "before", "--data", "svt/train", *quick, "--name", "net"
+    )
+    assert then.code == 0, then.err
+    assert "is a test set" not in then.err
+    scored = run("eval", "-m", "net", "--data", "cute80/test", "--data", words, "--json")
+    assert {s["split"]: s["seen"] for s in json.loads(scored.out)["scores"]} == {
+        "cute80/test": True,
+        words: False,
+    }
+    assert "net: 6 x sample that the model was trained on" in scored.err
+    document = json.loads(run("report", "--json").out)
+    assert "no test: the model was trained on this split" in json.dumps(document)
+    table = run("report", "--markdown").out
+    assert "mine" in table
+    assert "cute80" not in table.partition("wacc|")[0]

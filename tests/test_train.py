@@ -31,7 +31,7 @@ from strbench.errors import DATA, DEVICE, PARTIAL, StrbenchError
 from strbench.feeds import WordFeed
 from strbench.methods import LoopConfig, Method, WordBatch
 from strbench.optim import learning_rate, optimiser, parameter_groups
-from strbench.store import split_directory, write_split
+from strbench.store import find_split, split_directory, write_split
 from strbench.streams import Portion, Stream
 from strbench.train import fit, total_steps
 from strbench.types import Card, Sample
@@ -218,6 +218,7 @@ def test_lineage_goes_through_both_stages(home: Path) -> None:
     assert finetuned.parents == [pretrained.run_id]
     loaded = models.resolve("vit-ctc-micro.smoke+dig", device="cpu")
     assert loaded.parents == (finetuned.run_id, pretrained.run_id)
+    assert loaded.seen == {find_split("mine/train").fingerprint}
     with pytest.raises(
         StrbenchError, match="crnn does not start from the weights of dig-micro"
     ) as e:

@@ -322,6 +322,10 @@ def _train(
         f"{plan.name}: {described['parameters']:,} parameters, {described['steps']:,} steps of "
         f"{plan.config.batch_size} images on {plan.device}; data {plan.trained_on}"
     )
+    tests = {name for suite in registry.table("suites").values() for name in suite.splits}
+    used = (s.name for portion in (*plan.portions, *plan.unlabelled) for s in portion.splits)
+    for name in sorted(tests.intersection(used)):
+        say(f"{name} is a test set: what {plan.name} scores on it will stay out of every table")
     progress = Progress(plan.name)
 
     def show(done: int, total: int, terms: dict[str, float]) -> None:

@@ -183,7 +183,8 @@ def select(
 ) -> Selection:
     """The newest whole run of every model, split, protocol and lexicon; the rest with its reason.
 
-    A run with a limit, or one that did not succeed, stays out. All entries of a split have one
+    A run with a limit, or one that did not succeed, stays out, and so does what a model scored on a
+    split that it was trained on. All entries of a split have one
     fingerprint, that of the newest run on it: a score on another version is not comparable.
     """
     wanted = [record for record in records if models is None or record.name in models]
@@ -207,6 +208,10 @@ def select(
     for record in whole:  # newest first
         for score in record.scores:
             if protocol is not None and score.protocol != protocol:
+                continue
+            if score.seen:
+                reason = "no test: the model was trained on this split"
+                omissions.append(_omission(record, score.split, reason))
                 continue
             if current.setdefault(score.split, score.fingerprint) != score.fingerprint:
                 reason = "stale: another version of the split (its fingerprint differs)"
