@@ -362,7 +362,8 @@ def test_what_a_model_was_trained_on_is_no_test(run: Run, home: Path, words: str
         "cute80/test": True,
         words: False,
     }
-    assert "net: 6 x sample that the model was trained on" in scored.err
+    again = run("eval", "-m", "net", "--data", "cute80/test")
+    assert "net: 6 x sample that the model was trained on" in again.err
     document = json.loads(run("report", "--json").out)
     assert "no test: the model was trained on this split" in json.dumps(document)
     table = run("report", "--markdown").out
