@@ -147,9 +147,7 @@ def evaluate(
                 loaded, split, batch_size=batch_size, limit=limit, on_batch=on_batch
             )
             entry, said = score(run, path, split, rules[split.name])
-            is_seen = split.fingerprint in loaded.seen
-            entries.append(replace(entry, seen=is_seen))
-            said = {**said, "sample that the model was trained on": entry.n if is_seen else 0}
+            entries.append(replace(entry, seen=split.fingerprint in loaded.seen))
             for reason, count in said.items():
                 if count:
                     failures[reason] = failures.get(reason, 0) + count

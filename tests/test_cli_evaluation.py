@@ -362,8 +362,8 @@ def test_what_a_model_was_trained_on_is_no_test(run: Run, home: Path, words: str
         "cute80/test": True,
         words: False,
     }
-    again = run("eval", "-m", "net", "--data", "cute80/test")
-    assert "net: 6 x sample that the model was trained on" in again.err
+    assert "net was trained on cute80/test: the score enters no table" in scored.err
+    assert "net was trained on mine/test" not in scored.err
     document = json.loads(run("report", "--json").out)
     assert "no test: the model was trained on this split" in json.dumps(document)
     table = run("report", "--markdown").out
