@@ -173,9 +173,8 @@ def evaluate(
                 records_folder=records,
                 on_batch=progress(one.name),
             )
-            for score in record.scores:
-                if score.seen:
-                    say(f"{one.name} was trained on {score.split}: the score enters no table")
+            for trained in (entry.split for entry in record.scores if entry.seen):
+                say(f"{one.name} was trained on {trained}: the score enters no table")
             say(f"wrote {record.path}")
             finished.append(record)
     if task != "recognition":
