@@ -35,6 +35,7 @@ def kinds(**files: str) -> dict[str, list[str]]:
         ('158 128 411 181 "Footpath"\n', "ltrb"),
         (f"\ufeff{QUAD},Genaxis Theatre\r\n{QUAD},###\r\n", "quad"),
         (f"{QUAD},15\n{QUAD},1,000\n", "quad"),
+        (f"{QUAD},NaN\n{QUAD},###\n", "quad"),
         (f"{QUAD},Latin,EXIT\n{QUAD},None,###\n", "quad-script"),
         (f"{QUAD}\n", "polygon"),
         (f"{QUAD},EXIT\n{QUAD},2,9,4,4,arc\n", "polygon"),

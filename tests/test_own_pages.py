@@ -123,6 +123,14 @@ def test_words_are_no_photographs(tmp_path: Path, home: Path) -> None:
             "annotation files of several layouts",
         ),
         (("1.png",), {"1.txt": f"{QUAD},a\n1,2,3\n"}, "1.txt, line 2: expected 8 coordinates"),
+        (("1.png",), {"1.txt": "1,nan,9,1,9,5,1,5,a\n"}, "1.txt, line 1: nan is no coordinate"),
+        (
+            ("1.png", "2.png"),
+            {"1.txt": "1,1,9,1,9,5,1,-INF,a\n", "2.txt": f"{QUAD},a\n"},
+            "1.txt, line 1: -INF is no coordinate",
+        ),
+        (("1.png",), {"1.txt": '1 1 nan 5 "a"\n'}, "1.txt, line 1: nan is no coordinate"),
+        (("1.png",), {"1.gt": "0 0 1 1 9 nan 0.1\n"}, "1.gt, line 1: nan is no coordinate"),
     ],
 )
 def test_what_does_not_fit_is_named(

@@ -25,7 +25,9 @@ from strbench.types import Region
 
 Layout = Literal["ltrb", "quad", "quad-script", "polygon", "polygon-14"]
 
-_NUMBER = r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*"
+# nan and inf count as numbers, so that the reader names the line instead of no layout being found.
+NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:nan|inf(?:inity)?))"
+_NUMBER = rf"\s*{NUMBER}\s*"
 LTRB = re.compile(  # a row of that layout
     rf'^({_NUMBER})[ ,]({_NUMBER})[ ,]({_NUMBER})[ ,]({_NUMBER})[ ,]\s*"(.*)"\s*$'
 )
@@ -72,8 +74,8 @@ def box(left: float, top: float, right: float, bottom: float) -> tuple[float, ..
 def count_numbers(fields: Sequence[str]) -> int:
     """How many of the fields come before the first that is no number.
 
-    >>> count_numbers(["12", " 7.5", "EXIT", "3"])
-    2
+    >>> count_numbers(["12", " 7.5", "EXIT", "3"]), count_numbers(["nan", "-Inf", "nano"])
+    (2, 2)
     """
     return next((i for i, field in enumerate(fields) if not _IS_NUMBER.match(field)), len(fields))
 

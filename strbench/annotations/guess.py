@@ -30,7 +30,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from strbench.annotations.boxes import LTRB, count_numbers, read_boxes
+from strbench.annotations.boxes import LTRB, NUMBER, count_numbers, read_boxes
 from strbench.annotations.coco import CocoPage, read_cocotext, read_openvino, read_textocr
 from strbench.annotations.competition import read_lsvt
 from strbench.annotations.curves import read_ctw1500, read_ctw1500_xml, read_totaltext
@@ -88,16 +88,15 @@ _SCRIPTS = {"Arabic", "Bangla", "Chinese", "Hindi", "Japanese", "Korean", "Latin
             "Symbols"}  # fmt: skip
 _LOOKED_AT = 1000  # lines of a file; 20 where the folder holds more than 200 files
 _NEARLY_ALL = 0.95
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _TURNED = re.compile(
-    rf"\s*\d+\s+[01](?:\s+{_NUMBER}){{5}}(?:\s.*)?$|(?:{_NUMBER},){{4}}-?[0-6](?:\.\d+)?,[^\d]*$"
+    rf"\s*\d+\s+[01](?:\s+{NUMBER}){{5}}(?:\s.*)?$|(?:{NUMBER},){{4}}-?[0-6](?:\.\d+)?,[^\d]*$"
 )  # MSRA-TD500; TextBPN's copy, whose fifth number is an angle
 _PADDLE = re.compile(r"[^\t\n]+\t\[(?:\{|\])")
 _TOTALTEXT = re.compile(r"\s*x:\s*\[\[")
 _ROOT = re.compile(r"<([A-Za-z_][\w.-]*)")  # the first element: `<?` and `<!` begin none
 _IMAGE = re.compile(r"\.(?:jpe?g|png|bmp|gif|tiff?|webp)$", re.IGNORECASE)
 # ICDAR 2015's coords.txt: where a word lies in its crop
-_CORNERS = re.compile(rf"[^,]+(?:,\s*{_NUMBER}\s*){{8}}")
+_CORNERS = re.compile(rf"[^,]+(?:,\s*{NUMBER}\s*){{8}}")
 _WORD_LISTS = {
     "iam-words": re.compile(r"[a-z]\d\d-\d{3}[a-z]?-\d\d-\d\d (?:ok|err) "),
     "rwth-words": re.compile(r"[a-z]\d\d-\d{3}[a-z]?-\d\d-\d\d,\d+ ."),
