@@ -319,11 +319,55 @@ def test_ctrl_c_is_130_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyP
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("words", ["list protocols", "show dig", "--help"])
-def test_a_reader_that_leaves_early_is_no_error(words: str, home: Path) -> None:
-    command = f"{sys.executable} -m strbench {words} | head -c 5"
-    found = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
-    assert not {"Traceback", "BrokenPipeError", "error:"} & set(found.stderr.split())
+def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A line of bash, in which $S is strbench."""
+    env = {**os.environ, "S": f"{sys.executable} -m strbench", **environment}
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=env, timeout=120
+    )
+
+
+@pytest.mark.parametrize("words", ["list", "list splits --json", "--help"])
+def test_a_reader_that_leaves_early_ends_a_command_as_the_signal_would(
+    words: str, home: Path
+) -> None:
+    found = shell(f"$S {words} | true; exit ${{PIPESTATUS[0]}}")
+    assert found.returncode == 141
+    assert found.stderr == ""
+
+
+@pytest.mark.parametrize("words", ["list", "list splits --json", "--help"])
+def test_an_output_that_cannot_be_written_is_named(words: str, home: Path) -> None:
+    hint = f"hint: Send it elsewhere: strbench {words} > out.txt\n"
+    closed = shell(f"$S {words} >&-")
+    assert closed.returncode == 2
+    assert closed.stderr == f"error: The standard output is closed.\n{hint}"
+    full = shell(f"$S {words} > /dev/full")
+    what = "The standard output cannot be written: No space left on device."
+    assert (full.returncode, full.stderr) == (3, f"error: {what}\n{hint}")
+
+
+def test_closed_streams_that_are_not_needed(home: Path) -> None:
+    found = shell("$S list suites --json <&- 2>&-")
+    assert found.returncode == 0
+    json.loads(found.stdout)
+    assert shell("$S data info cute8 <&- 2>&-").stdout == "", "what goes to stderr stays off stdout"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "ascii"},
+    ],
+)
+def test_signs_that_the_encoding_lacks_are_escaped(environment: dict[str, str], home: Path) -> None:
+    words = "report --suite common --reported"
+    found = shell(f"$S {words}", **environment)
+    assert found.returncode == 0, found.stderr
+    assert "\\u2013" in found.stdout
+    document = shell(f"$S {words} --json", **environment).stdout
+    assert json.loads(document) == json.loads(shell(f"$S {words} --json").stdout)
 
 
 def test_without_home_in_the_environment(tmp_path: Path) -> None:

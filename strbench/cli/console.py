@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -28,6 +29,11 @@ def say(text: str) -> None:
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
     print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def command_line(*added: str) -> str:
+    """The command as the user typed it, ready to paste, with some words added."""
+    return shlex.join(["strbench", *sys.argv[1:], *added])
 
 
 class Progress:
