@@ -42,3 +42,22 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") 
     near = [folded[n] for n in get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.0)]
     listed = f"near names: {', '.join(near)}" if near else "there are none yet"
     return StrbenchError(f"No {kind} is named {name!r}; {listed}.", hint=hint)
+
+
+def in_own_code(what: str, error: Exception) -> StrbenchError:
+    """An error for an exception that code of the user's own raised: what, and in which line.
+
+    The line is the innermost one that is in no installed package; else the first one below the caller.
+    """
+    import sys
+    from traceback import extract_tb
+
+    frames = extract_tb(error.__traceback__)[1:] or extract_tb(error.__traceback__)
+    installed = (sys.prefix, sys.base_prefix, "<")
+    own = [frame for frame in frames if not frame.filename.startswith(installed)] or frames[:1]
+    where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+    told = f"{type(error).__name__}: {error}".strip().rstrip(":.")
+    return StrbenchError(
+        f"{what}: {told}{where}.",
+        hint="Put STRBENCH_DEBUG=1 before the same command: it shows the whole traceback.",
+    )

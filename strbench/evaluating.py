@@ -246,6 +246,7 @@ def predict_split(
         split,
         output,
         key=loaded.key,
+        name=loaded.name,
         answers=ANSWERS[task_of([split])],
         batch_size=batch_size,
         limit=limit,

@@ -49,7 +49,7 @@ def ask_files(
     Raises:
         StrbenchError: a file cannot be read as an image, or the model answers something else.
     """
-    asker = Asker(loaded.model, ANSWERS[task], loaded.card, batch_size)
+    asker = Asker(loaded.model, ANSWERS[task], loaded.card, batch_size, what=str(files[0].parent))
     answers: list[Any] = []
     while len(answers) < len(files):
         images = []

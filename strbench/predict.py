@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from strbench.answers import READINGS, Answers
-from strbench.errors import DATA, DEVICE, StrbenchError
+from strbench.errors import DATA, DEVICE, StrbenchError, in_own_code
 from strbench.files import lock
 from strbench.store import Split
 from strbench.types import Card
@@ -63,6 +63,7 @@ def predict(
     output: Path,
     *,
     key: str,
+    name: str = "",
     answers: Answers = READINGS,
     batch_size: int = 0,
     limit: int | None = None,
@@ -74,14 +75,15 @@ def predict(
         model: has the method that ``answers`` names.
         key: identifies the model (name and weights hash); with the split's fingerprint it decides
             whether a journal is continued.
+        name: of a model without a card, in errors; default: its class.
         batch_size: 0 lets the model's ``batch_size`` decide, else 64; where the device's memory
             is too small it is halved until a batch fits.
         limit: ask about the first samples only; the record of such a run never enters a table.
         on_batch: called with (samples done, samples in all) after each batch.
 
     Raises:
-        StrbenchError: the model returns something other than one answer an image, an image cannot
-            be read, one image is too large for the device, another process writes the same output,
+        StrbenchError: the model returns something other than one answer an image, or is the user's own
+            and raises, an image cannot be read, one image is too large for the device, another process writes the same output,
             or the output's suffix names no format.
     """
     if output.suffix.lower() not in answers.suffixes:
@@ -93,8 +95,8 @@ def predict(
     journal = output.with_name(output.name + ".partial.jsonl")
     ids = split.ids if limit is None else split.ids[:limit]
     wanted = set(ids)
-    card = card_of(model)
-    asker = Asker(model, answers, card, batch_size)
+    card = card_of(model, name)
+    asker = Asker(model, answers, card, batch_size, what=split.name)
     begun = time.monotonic()
     with lock(output.with_name(f".{output.name}.lock"), what=str(output)):
         kept = _read_journal(journal, header, answers)
@@ -157,9 +159,14 @@ class Asker:
 
     Args:
         size: images at once; 0 lets the model's ``batch_size`` decide, else 64.
+        what: is asked about: a split's name or a path.
     """
 
-    def __init__(self, model: Any, answers: Answers, card: Card, size: int) -> None:
+    def __init__(
+        self, model: Any, answers: Answers, card: Card, size: int, *, what: str = ""
+    ) -> None:
+        self.is_own = type(model).__module__.partition(".")[0] != "strbench"
+        self.what = what
         self.method: Callable[[Sequence[np.ndarray]], Any] = getattr(model, answers.method)
         self.answers = answers
         self.card = card
@@ -169,7 +176,8 @@ class Asker:
         """One answer an image; ``size`` is halved where the device cannot hold a batch.
 
         Raises:
-            StrbenchError: the model returns something else, or one image is too large.
+            StrbenchError: the model returns something else, a model of the user's own raises, or one
+                image is too large.
         """
         answers: list[Any] = []
         while len(answers) < len(images):
@@ -192,12 +200,17 @@ class Asker:
         """What the model returns; None where the device is out of memory."""
         try:
             results: Any = self.method(images)
-        except RuntimeError as error:
+        except (StrbenchError, MemoryError):
+            raise
+        except Exception as error:
             from strbench.devices import is_out_of_memory
 
-            if not is_out_of_memory(error):
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                return None  # outside of this block the failed batch's tensors are free again
+            if not self.is_own:
                 raise
-            return None  # outside of this block the failed batch's tensors are free again
+            where = f"{self.card.name}.{self.answers.method} on {self.what}"
+            raise in_own_code(where, error) from error
         if results is None:
             raise self._wrong("nothing", len(images))
         return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -260,8 +261,17 @@ def test_memory_halves_the_batch_once(split: Split, tmp_path: Path) -> None:
     def other(n: int) -> list[str]:
         raise RuntimeError("a bug")
 
-    with pytest.raises(RuntimeError, match="a bug"):
-        predict(Answers(other), split, tmp_path / "bug.jsonl", key="m")
+    place = re.escape(f"({__file__}:{other.__code__.co_firstlineno + 1})")
+    told = rf"^mine:build\.read on a/train: RuntimeError: a bug {place}\. Put STRBENCH_DEBUG=1 "
+    with pytest.raises(StrbenchError, match=told) as caught:
+        predict(Answers(other), split, tmp_path / "bug.jsonl", key="m", name="mine:build")
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+    class OfStrbench(Answers):
+        __module__ = "strbench.baselines.recognition.one"
+
+    with pytest.raises(RuntimeError, match="a bug"):  # keeps its traceback
+        predict(OfStrbench(other), split, tmp_path / "bug.jsonl", key="m")
 
 
 def test_two_processes_on_one_output(split: Split, tmp_path: Path) -> None:
