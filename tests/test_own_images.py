@@ -206,6 +206,12 @@ def test_bad_input_is_told(
     assert "hint:" in outcome.err
 
 
+def test_the_split_that_a_hint_names_is_there(run: Run, home: Path, crops: Path) -> None:
+    hint = run("predict", "bicubic", crops).last
+    assert hint == "hint: strbench predict bicubic rendered_pairs_easy/test"
+    assert run("predict", "bicubic", "rendered_pairs_easy/test", "--dry-run").code == 0
+
+
 def test_a_text_stands_above_its_outline() -> None:
     white = np.full((60, 100, 3), 255, np.uint8)
     plain = overlay(white, [Detection(WORD)])

@@ -156,7 +156,7 @@ def _task(model: str, named: str | None) -> Task:
     if task not in single:
         raise StrbenchError(
             f"{model} restores images, for which a split of pairs is wanted.",
-            hint=f"strbench predict {model} rendered_pairs/test",
+            hint=f"strbench predict {model} rendered_pairs_easy/test",
         )
     return task
 
@@ -174,7 +174,7 @@ def _check_output(command: str, task: Task, output: Path | None, overlays: Path 
     if overlays is not None and task not in DRAWN:
         raise StrbenchError(
             f"--overlays draws what lies on an image, and the task is {task}.",
-            hint=f"{command}, then: strbench view PREDICTIONS",
+            hint=f"Leave it out: {command}",
         )
 
 
