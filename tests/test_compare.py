@@ -148,6 +148,23 @@ def test_protocols_can_be_chosen(home: Path, both: Any) -> None:
     assert found.protocol == other
 
 
+def test_the_only_protocol_that_both_have_is_taken(home: Path, split: store.Split) -> None:
+    record(home, split, "first", FIRST)
+    record(home, split, "second", SECOND)
+    record(home, split, "second", SECOND, protocol="parseq-36")  # the newer one
+    record(home, split, "third", FIRST, protocol="parseq-94")
+    (found,) = compare("first", "second", records=home / "records")
+    assert found.protocol == "strbench-36"
+    with pytest.raises(StrbenchError) as caught:
+        compare("second", "third", records=home / "records")
+    assert caught.value.message == (
+        "On mine/test were scored second under parseq-36 and strbench-36, third under parseq-94."
+    )
+    assert caught.value.hint == (
+        "Choose one: strbench compare second third --data mine/test --protocol parseq-36"
+    )
+
+
 def test_markdown_and_json_show_counts_and_as_many_samples_as_asked(home: Path, both: Any) -> None:
     found = compare("first", "second", records=home / "records")
     text = markdown(found, limit=2)

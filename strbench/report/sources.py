@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from strbench.errors import DATA, StrbenchError, unknown_name
@@ -26,6 +26,7 @@ class Source:
     sha256: str = ""  # of the prediction file; "" for a bare file
     fingerprint: str = ""  # of the split that was read; "" for a bare file
     protocol: str = ""
+    scored: tuple[str, ...] = ()  # all protocols under which the model was scored on the split
 
     @classmethod
     def of(cls, entry: Entry) -> Source:
@@ -76,7 +77,7 @@ def shared(
         if isinstance(side, Path):
             other = sides[1 - i]
             named = splits or ([] if isinstance(other, Path) else list(other))
-            sides[i] = {split: Source(side.name, split, side) for split in named}
+            sides[i] = {split: [Source(side.name, split, side)] for split in named}
     left, right = ({} if isinstance(side, Path) else side for side in sides)
     both = [split for split in left if split in right and (not splits or split in splits)]
     if not both:
@@ -85,11 +86,26 @@ def shared(
             + (f" among {', '.join(splits)}." if splits else "."),
             hint="Name the split of prediction files: --data svt/test",
         )
-    return [(left[split], right[split]) for split in both]
+    return [_alike(left[split], right[split], protocol) for split in both]
 
 
-def _sources(text: str, folder: Path, protocol: str | None) -> dict[str, Source] | Path:
-    """Split -> source of what the user named, or the path of a bare prediction file."""
+def _alike(
+    lefts: Sequence[Source], rights: Sequence[Source], protocol: str | None
+) -> tuple[Source, Source]:
+    """The first of each; if they differ in protocol and none was asked for, what the only shared has."""
+    left, right = lefts[0], rights[0]
+    names = [tuple(dict.fromkeys(source.protocol for source in side)) for side in (lefts, rights)]
+    both = [name for name in names[0] if name in names[1]]
+    if protocol is None and left.protocol != right.protocol and len(both) == 1:
+        left, right = (
+            next(source for source in side if source.protocol == both[0])
+            for side in (lefts, rights)
+        )
+    return replace(left, scored=names[0]), replace(right, scored=names[1])
+
+
+def _sources(text: str, folder: Path, protocol: str | None) -> dict[str, list[Source]] | Path:
+    """Split -> sources of what the user named, or the path of a bare prediction file."""
     path = Path(text).expanduser()
     if path.suffix in _SUFFIXES:
         if not path.is_file():
@@ -115,7 +131,7 @@ def _sources(text: str, folder: Path, protocol: str | None) -> dict[str, Source]
     )
 
 
-def _of_records(runs: list[Record], protocol: str | None) -> dict[str, Source]:
+def _of_records(runs: list[Record], protocol: str | None) -> dict[str, list[Source]]:
     found = select(runs)
     entries = found.entries
     if not entries:
@@ -126,10 +142,10 @@ def _of_records(runs: list[Record], protocol: str | None) -> dict[str, Source]:
         )
     # Any protocol will do, the texts are scored again; the wanted one comes first.
     entries = sorted(entries, key=lambda entry: entry.score.protocol != (protocol or ""))
-    sources: dict[str, Source] = {}
+    sources: dict[str, list[Source]] = {}
     for entry in entries:
         if entry.score.predictions is not None:
-            sources.setdefault(entry.score.split, Source.of(entry))
+            sources.setdefault(entry.score.split, []).append(Source.of(entry))
     if not sources:
         Source.of(entries[0])  # says which file is missing
     return sources
@@ -161,9 +177,11 @@ def one_protocol(sources: Sequence[Source], named: str | None) -> str | None:
     """
     known = sorted({source.protocol for source in sources if source.protocol})
     if named is None and len(known) > 1:
+        said = [f"{s.name} under {' and '.join(s.scored or (s.protocol,))}" for s in sources]
         raise StrbenchError(
-            f"{' and '.join(s.name for s in sources)} were scored under {' and '.join(known)}.",
-            hint=f"Choose one: --protocol {known[0]}",
+            f"On {sources[0].split} were scored {', '.join(said)}.",
+            hint=f"Choose one: strbench compare {' '.join(s.name for s in sources)} "
+            f"--data {sources[0].split} --protocol {known[0]}",
         )
     return named or (known[0] if known else None)
 
