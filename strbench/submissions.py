@@ -226,6 +226,8 @@ def entries(path: Path) -> Iterator[list[Entry]]:
             raise StrbenchError(f"There is no file or folder {path}.", hint="Check the path.")
         with path.open("rb") as opened:
             is_zip = opened.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+        if not is_zip and path.suffix.lower() == ".zip":
+            raise fault(f"{path} is an empty or damaged zip.", "Zip the files again.")
         if not is_zip:
             yield [Entry(path.name, str(path), path.read_bytes)]
             return

@@ -120,6 +120,9 @@ def test_what_is_no_archive_of_the_format(tmp_path: Path) -> None:
     assert caught.value.exit_code == USAGE
     with pytest.raises(StrbenchError, match="totaltext cannot have transcriptions"):
         read_found(tmp_path, "totaltext", transcriptions=True)
+    (tmp_path / "empty.zip").write_bytes(b"")
+    with pytest.raises(StrbenchError, match=r"empty\.zip is an empty or damaged zip"):
+        read_found(tmp_path / "empty.zip", "icdar-quad")
     whole = zipped(tmp_path / "det.zip", {"res_img_1.txt": QUAD * 50}).read_bytes()
     (tmp_path / "cut.zip").write_bytes(whole[:-9])
     with pytest.raises(StrbenchError, match=r"cut\.zip: truncated or damaged"):
