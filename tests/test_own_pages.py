@@ -144,6 +144,14 @@ def test_what_does_not_fit_is_named(
     assert message in caught.value.message
 
 
+def test_an_image_is_no_label_file(run: Run, tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "own", "1.png")
+    outcome = run("data", "import", "mine/test", folder / "1.png")
+    assert outcome.code == 2
+    assert f"error: {folder / '1.png'} is an image; expected a folder of images" in outcome.err
+    assert outcome.last == f"hint: Name the folder that it lies in: {folder}"
+
+
 def test_an_unknown_task(run: Run, tmp_path: Path) -> None:
     outcome = run("data", "import", "mine/test", tmp_path, "--task", "detecting")
     assert outcome.code == 2

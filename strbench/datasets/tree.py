@@ -150,7 +150,7 @@ def open_tree(
     handed over as they are.
 
     Raises:
-        StrbenchError: a path does not exist or is an unfinished download; an archive is bad.
+        StrbenchError: a path does not exist, is an image or an unfinished download; an archive is bad.
     """
     roots: list[tuple[str, Path]] = []
     archives: list[Path] = []
@@ -173,6 +173,11 @@ def open_tree(
             archives.append(path)
         elif path.name == "data.mdb":
             roots.append(("", path.parent))
+        elif is_image(path.name):
+            raise StrbenchError(
+                f"{path} is an image; expected a folder of images, a label file or an archive.",
+                hint=f"Name the folder that it lies in: {path.absolute().parent}",
+            )
         elif len(paths) == 1:
             label_file = path
             near, above = path.absolute().parent, path.absolute().parent.parent
