@@ -183,6 +183,20 @@ def test_score_without_a_split(run: Run, tmp_path: Path) -> None:
     assert outcome.last == f"hint: strbench score {path} cute80/test"
 
 
+def test_files_of_regions_are_not_scored_as_words(run: Run, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "det.zip"
+    path.write_bytes(b"PK")
+    for words, what in (
+        ((tmp_path, "--protocol", "strbench-36"), "strbench-36 is a protocol of words"),
+        (("cute80/test",), "cute80/test is a split of words"),
+    ):
+        outcome = run("score", path, *words)
+        assert outcome.code == 2
+        assert f"error: {path} looks like regions, and {what}.\n" in outcome.err
+        truth = tmp_path if tmp_path in words else "gt.zip"
+        assert outcome.last == f"hint: strbench score {path} {truth} --protocol ic15-iou"
+
+
 def test_score_refuses_missing_ids(run: Run, words: str, tmp_path: Path) -> None:
     path = write_readings(tmp_path / "out.jsonl", LABELS[:4])
     outcome = run("score", path, words)
@@ -298,11 +312,10 @@ def test_the_occluded_suite_without_its_data(run: Run, home: Path) -> None:
     for split, folder in (("host", "heavy"), ("wost", "weak")):
         assert f"/OST/{folder}/data.mdb" in outcome.err, split
         assert f"as {home}/raw/ost/{folder}/data.mdb" in outcome.err
-    assert "strbench eval --suite occluded --accept-licence" in outcome.err
-    assert "then: strbench eval --suite occluded --offline --accept-licence" in outcome.err
-    assert outcome.last.strip() == (
-        "On rendered data instead: strbench eval --suite occluded --stand-in"
-    )
+    typed = "strbench eval --suite occluded -m conv-ctc"
+    assert f"To accept and fetch: {typed} --accept-licence\n" in outcome.err
+    assert f"then: {typed} --offline --accept-licence\n" in outcome.err
+    assert outcome.last.strip() == f"On rendered data instead: {typed} --stand-in"
     assert not (home / "data").exists()  # nothing was put in their place
 
 

@@ -32,8 +32,9 @@ def print_json(document: Any) -> None:
 
 
 def command_line(*added: str) -> str:
-    """The command as the user typed it, ready to paste, with some words added."""
-    return shlex.join(["strbench", *sys.argv[1:], *added])
+    """The command as the user typed it, ready to paste, with the words added that it lacks."""
+    typed = sys.argv[1:]
+    return shlex.join(["strbench", *typed, *(word for word in added if word not in typed)])
 
 
 class Progress:

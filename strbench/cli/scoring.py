@@ -117,6 +117,7 @@ def score(
     from strbench.image_protocols import IMAGE_PROTOCOLS
     from strbench.region_protocols import REGION_PROTOCOLS
 
+    named = signature is None and protocol
     if signature is None:
         protocol = chosen_protocol(protocol, data)
     kind = "regions" if protocol in REGION_PROTOCOLS else "words"
@@ -191,6 +192,13 @@ def score(
         raise StrbenchError(
             "The split that these predictions were made on must be named.",
             hint=f"strbench score {predictions} cute80/test",
+        )
+    if predictions.is_dir() or predictions.suffix.lower() == ".zip":
+        is_file = Path(data).exists()
+        what = f"{named} is a protocol" if named else f"{data} is a split"
+        raise StrbenchError(
+            f"{predictions} looks like regions, and {what} of words.",
+            hint=f"strbench score {predictions} {data if is_file else 'gt.zip'} --protocol ic15-iou",
         )
     rule = find_protocol(protocol or DEFAULT_PROTOCOL)
     texts = read_predictions(predictions)

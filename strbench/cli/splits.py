@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from strbench import registry
-from strbench.cli.console import say
+from strbench.cli.console import command_line, say
 from strbench.errors import DATA, StrbenchError, unknown_name
 from strbench.types import Task
 
@@ -169,13 +169,15 @@ def _not_at_hand(
     reasons = dict.fromkeys(e.message for e in failures.values() if e.exit_code != DATA)
     if any(e.exit_code == DATA for e in failures.values()):  # each source's failure was told
         reasons["Bringing them failed, as told above."] = None
-    flag = "" if consent.accept_licence else " --accept-licence"
-    again = (
-        f"strbench eval --suite {suite}" if suite else f"strbench data fetch {' '.join(failures)}"
-    )
+
+    def again(*added: str) -> str:
+        return (
+            command_line(*added) if suite else " ".join(("strbench data fetch", *failures, *added))
+        )
+
     hints = []
     if any("licence" in reason for reason in reasons) and not consent.accept_licence:
-        hints.append(f"To accept and fetch: {again} --accept-licence")
+        hints.append(f"To accept and fetch: {again('--accept-licence')}")
     for name in failures:
         spec = resolve(name).spec
         assert spec is not None
@@ -184,10 +186,10 @@ def _not_at_hand(
             target = raw_folder(spec) / remote.file
             place = remote.urls[0] if remote.urls else f"{remote.file} ({spec.pages[0]})"
             hints.append(f"By hand: bring {place}\n  as {target}")
-    if len(hints) > 1 or (hints and not flag):
-        hints.append(f"  then: {again} --offline{flag}")
+    if len(hints) > 1 or (hints and consent.accept_licence):
+        hints.append(f"  then: {again('--offline', '--accept-licence')}")
     if suite and registry.table("suites")[suite].stand_in:
-        hints.append(f"On rendered data instead: strbench eval --suite {suite} --stand-in")
+        hints.append(f"On rendered data instead: {command_line('--stand-in')}")
     worst = max(failures.values(), key=lambda error: error.exit_code)
     names = ", ".join(failures)
     return StrbenchError(
