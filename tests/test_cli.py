@@ -18,7 +18,7 @@ from strbench import registry
 from strbench.cli import _PANELS, main
 from strbench.cli.console import Progress, print_table, say
 from strbench.cli.show import _KINDS, known_names
-from strbench.errors import DEVICE, StrbenchError
+from strbench.errors import DATA, DEVICE, PARTIAL, USAGE, StrbenchError
 
 VERBS = [*(verb for verbs in _PANELS.values() for verb in verbs), "data fetch", "data import"]
 LISTS = (
@@ -122,6 +122,12 @@ def test_a_misspelt_verb_offers_the_near_one(run: Run) -> None:
     assert outcome.code == 2
     assert "eval" in outcome.err
     assert outcome.out == ""
+
+
+def test_help_says_the_exit_codes(run: Run) -> None:
+    page = " ".join(run("--help").out.replace("│", " ").split())
+    said = page.partition("Exit codes: ")[2]
+    assert [f"{code} " in said for code in (USAGE, DATA, DEVICE, PARTIAL)] == [True] * 4
 
 
 def test_version(run: Run) -> None:

@@ -35,7 +35,7 @@ from strbench.cli import (
 )
 from strbench.cli.console import command_line, say
 from strbench.cli.help import Verb, Verbs
-from strbench.errors import DATA, DEVICE, USAGE, StrbenchError
+from strbench.errors import DATA, DEVICE, PARTIAL, USAGE, StrbenchError
 
 app = typer.Typer(
     name="strbench",
@@ -43,7 +43,10 @@ app = typer.Typer(
     help="The benchmark of scene text: one number for a model, and what that number means.\n\n"
     "data -> pretrain -> finetune -> eval -> report. Every verb works on the embedded rendered "
     "words without a download; real sets come by `strbench data fetch` or `strbench data import`.",
-    epilog="First steps: strbench list  |  strbench eval --suite rendered  |  strbench report",
+    epilog="First steps: strbench list  |  strbench eval --suite rendered  |  strbench report\n\n"
+    f"Exit codes: 0 done; {USAGE} the request cannot be met as typed; {DATA} a file is damaged, "
+    f"incomplete or another one than expected; {DEVICE} out of memory; {PARTIAL} stopped before its "
+    "end, the same command resumes; 1 a bug, with its traceback.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
