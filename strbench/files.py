@@ -93,9 +93,7 @@ def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)
         if folder.exists() and not replace:
-            raise StrbenchError(
-                f"{folder} exists already.", hint="Add --replace to write it anew.", exit_code=DATA
-            )
+            raise StrbenchError(f"{folder} exists already.", hint="Add --replace to write it anew.")
         temporary.mkdir()
         try:
             yield temporary

@@ -208,6 +208,7 @@ def test_draw_writes_any_number_and_refuses_real_sets(home: Path) -> None:
     with pytest.raises(StrbenchError) as error:
         run(*words, "6")
     assert "--replace" in error.value.hint
+    assert error.value.exit_code == 2
     (row,) = json.loads(run(*words, "6", "--replace", "--json").stdout)
     assert row["n"] == 6
     with pytest.raises(StrbenchError, match="No rendered split is named 'cute80/test'"):
