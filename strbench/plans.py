@@ -71,11 +71,17 @@ def _named(portions: Sequence[Portion]) -> str:
     return " + ".join(split.name for portion in portions for split in portion.splits)
 
 
+_TRAINED: tuple[tuple[registry.Kind, str, str], ...] = (
+    ("methods", "a method of pretraining", "pretrain"),
+    ("models", "a model", "finetune"),
+)
+
+
 def find_entry(kind: registry.Kind, name: str) -> tuple[str, Method, list[str]]:
     """The registry entry for ``dig`` or ``dig-small``, with the setting that the suffix stands for.
 
     Raises:
-        StrbenchError: no such entry.
+        StrbenchError: no such entry, or one of the other kind; then with the verb that trains it.
     """
     known = registry.names(kind)
     if name in known:
@@ -83,6 +89,9 @@ def find_entry(kind: registry.Kind, name: str) -> tuple[str, Method, list[str]]:
     stem, _, size = name.rpartition("-")
     if stem in known:
         return stem, registry.load(kind, stem), [f"size={size}"]
+    for other, what, verb in _TRAINED:
+        if other != kind and {name, stem} & set(registry.names(other)):
+            raise StrbenchError(f"{name} is {what}.", hint=f"strbench {verb} {name}")
     raise unknown_name(kind[:-1], name, known, hint=f"See: strbench list {kind}")
 
 

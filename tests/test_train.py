@@ -263,6 +263,13 @@ def test_plans_are_checked(home: Path) -> None:
         plan_of(run_name="../elsewhere")
     with pytest.raises(StrbenchError, match="near names: vit-ctc"):
         plans.find_entry("models", "vit-ctx")
+    for kind, name, hint in (
+        ("methods", "vit-ctc-tiny", "strbench finetune vit-ctc-tiny"),
+        ("models", "dig", "strbench pretrain dig"),
+    ):
+        with pytest.raises(StrbenchError, match=f"{name} is a m") as caught:
+            plans.find_entry(kind, name)
+        assert caught.value.hint == hint
     with pytest.raises(StrbenchError, match="No recipe"):
         plans.pick_recipe(registry.load("models", "vit-ctc"), "smok", CPU)
     document = plans.describe(plan_of())
