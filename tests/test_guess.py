@@ -185,6 +185,11 @@ def test_a_file_of_no_known_format_is_an_error(tmp_path: Path) -> None:
         survey(path)
     with pytest.raises(StrbenchError, match="does not exist"):
         survey(tmp_path / "b.xml")
+    with pytest.raises(StrbenchError, match=r"annotations of no known format \(1\): .*a\.xml"):
+        survey(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StrbenchError, match=r"empty: it holds no annotation file\."):
+        survey(tmp_path / "empty")
 
 
 def test_labels_verb(run: Run, tmp_path: Path) -> None:

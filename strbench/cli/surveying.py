@@ -55,7 +55,7 @@ def labels(
         print_fields({"where": group.where, "format": group.format, **group.facts})
     else:
         rows = [_row(group, str(path)) for group in result.groups]
-        print_table(rows, title=f"Annotations in {path}", empty="none in a known format")
+        print_table(rows, title=f"Annotations in {path}")
     for name, why in result.unread.items():
         say(f"not read: {name} ({why})")
     if len(result.groups) > 1:

@@ -15,7 +15,7 @@ from strbench.annotations.competition import read_crops
 from strbench.annotations.guess import PAGE, PAGES, guess
 from strbench.annotations.mat5 import variables
 from strbench.annotations.matlab import Held
-from strbench.annotations.rows import decode_text, fault, numbers, text_lines
+from strbench.annotations.rows import decode_text, examples, fault, numbers, text_lines
 from strbench.annotations.word_lists import read_cocotext_words, read_iam_words, read_rwth_words
 from strbench.archives import Packed, is_archive, open_zip
 from strbench.datasets.iiit5k import mat_rows
@@ -52,11 +52,10 @@ class Survey:
 def survey(path: Path) -> Survey:
     """What the annotation files of a folder and of the archives in it hold, or an archive or a file.
 
-    Images are passed over. Files of no known format are listed as unread; of a file that was named
-    itself this is an error.
+    Images are passed over. Files of no known format are listed as unread beside others that are read.
 
     Raises:
-        StrbenchError: the path does not exist, an archive is bad, or a file does not fit the format
+        StrbenchError: the path does not exist, nothing there is read, an archive is bad, or a file does not fit the format
             that the rest of it has; names file and line.
     """
     if not path.exists():
@@ -73,9 +72,11 @@ def survey(path: Path) -> Survey:
         for folder, held in sorted(folders.items(), key=lambda item: natural(item[0])):
             groups += _folder(_joined(shown, folder), held, unread)
     groups += [Group(str(folder), "lmdb", _lmdb_facts(folder)) for folder in tree.lmdbs]
-    if path.is_file() and not groups:
-        why = next(iter(unread.values()), "it holds no annotation file")
-        raise fault(f"{path}: {why}.", "Formats that are read: strbench data labels --help")
+    if not groups:
+        why = f"{path}: {next(iter(unread.values()), 'it holds no annotation file')}."
+        if path.is_dir() and unread:
+            why = examples(f"{path}: annotations of no known format", list(unread))
+        raise fault(why, "Formats that are read: strbench data labels --help")
     return Survey(groups, unread)
 
 
