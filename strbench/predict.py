@@ -83,8 +83,8 @@ def predict(
 
     Raises:
         StrbenchError: the model returns something other than one answer an image, or is the user's own
-            and raises, an image cannot be read, one image is too large for the device, another process writes the same output,
-            or the output's suffix names no format.
+            and raises, an image cannot be read, one image is too large for the device, another process
+            writes the same output, or the output's suffix names no format.
     """
     if output.suffix.lower() not in answers.suffixes:
         raise StrbenchError(

@@ -55,8 +55,8 @@ def survey(path: Path) -> Survey:
     Images are passed over. Files of no known format are listed as unread beside others that are read.
 
     Raises:
-        StrbenchError: the path does not exist, nothing there is read, an archive is bad, or a file does not fit the format
-            that the rest of it has; names file and line.
+        StrbenchError: the path does not exist, nothing there is read, an archive is bad, or a file does
+            not fit the format that the rest of it has; names file and line.
     """
     if not path.exists():
         raise StrbenchError(f"{path} does not exist.", hint="Check the path.")
