@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
+from types import TracebackType
 
 USAGE = 2  # the user's request cannot be met as typed
 DATA = 3  # a file is corrupt, incomplete or not what its manifest says
@@ -44,20 +46,32 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") 
     return StrbenchError(f"No {kind} is named {name!r}; {listed}.", hint=hint)
 
 
-def in_own_code(what: str, error: Exception) -> StrbenchError:
-    """An error for an exception that code of the user's own raised: what, and in which line.
+class OwnCode:
+    """``with OwnCode(what):`` around code of the user's own, which may raise anything.
 
-    The line is the innermost one that is in no installed package; else the first one below the caller.
+    What it raises becomes a StrbenchError that tells what was asked and in which line it happened: the
+    innermost one that is in no installed package, else the first one below the caller. A StrbenchError
+    and exhausted memory pass as they are.
     """
-    import sys
-    from traceback import extract_tb
 
-    frames = extract_tb(error.__traceback__)[1:] or extract_tb(error.__traceback__)
-    installed = (sys.prefix, sys.base_prefix, "<")
-    own = [frame for frame in frames if not frame.filename.startswith(installed)] or frames[:1]
-    where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
-    told = f"{type(error).__name__}: {error}".strip().rstrip(":.")
-    return StrbenchError(
-        f"{what}: {told}{where}.",
-        hint="Put STRBENCH_DEBUG=1 before the same command: it shows the whole traceback.",
-    )
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, Exception) or isinstance(error, StrbenchError | MemoryError):
+            return
+        from traceback import extract_tb
+
+        frames = extract_tb(trace)[1:] or extract_tb(trace)
+        installed = (sys.prefix, sys.base_prefix, "<")
+        own = [frame for frame in frames if not frame.filename.startswith(installed)] or frames[:1]
+        told = f"{type(error).__name__}: {error}".strip().rstrip(":.")
+        raise StrbenchError(
+            f"{self.what}: {told} ({own[-1].filename}:{own[-1].lineno}).",
+            hint="Put STRBENCH_DEBUG=1 before the same command: it shows the whole traceback.",
+        ) from error

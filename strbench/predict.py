@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from strbench.answers import READINGS, Answers
-from strbench.errors import DATA, DEVICE, StrbenchError, in_own_code
+from strbench.errors import DATA, DEVICE, OwnCode, StrbenchError
 from strbench.files import lock
 from strbench.store import Split
 from strbench.types import Card
@@ -165,8 +166,9 @@ class Asker:
     def __init__(
         self, model: Any, answers: Answers, card: Card, size: int, *, what: str = ""
     ) -> None:
-        self.is_own = type(model).__module__.partition(".")[0] != "strbench"
-        self.what = what
+        is_own = type(model).__module__.partition(".")[0] != "strbench"
+        asked = OwnCode(f"{card.name}.{answers.method} on {what}")
+        self.guard: AbstractContextManager[None] = asked if is_own else nullcontext()
         self.method: Callable[[Sequence[np.ndarray]], Any] = getattr(model, answers.method)
         self.answers = answers
         self.card = card
@@ -198,19 +200,15 @@ class Asker:
 
     def _try(self, images: list[np.ndarray]) -> Any:
         """What the model returns; None where the device is out of memory."""
-        try:
-            results: Any = self.method(images)
-        except (StrbenchError, MemoryError):
-            raise
-        except Exception as error:
-            from strbench.devices import is_out_of_memory
+        with self.guard:
+            try:
+                results: Any = self.method(images)
+            except RuntimeError as error:
+                from strbench.devices import is_out_of_memory
 
-            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                if not is_out_of_memory(error):
+                    raise
                 return None  # outside of this block the failed batch's tensors are free again
-            if not self.is_own:
-                raise
-            where = f"{self.card.name}.{self.answers.method} on {self.what}"
-            raise in_own_code(where, error) from error
         if results is None:
             raise self._wrong("nothing", len(images))
         return results
