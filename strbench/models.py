@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from strbench import registry
-from strbench.errors import DATA, OwnCode, StrbenchError, unknown_name
+from strbench.errors import DATA, StrbenchError, unknown_name
 from strbench.files import file_sha256, write_atomically
 from strbench.home import home
 from strbench.settings import rebuild
@@ -262,8 +262,7 @@ def _load_callable(name: str, answers: Answers) -> Loaded:
             f"{name} is a {type(build).__name__}; expected a callable that returns a {role}.",
             hint=f"def {attribute}(): return My{answers.protocol}()",
         )
-    with OwnCode(f"{name}()"):
-        model = build()
+    model = build()
     if isinstance(model, type) or not callable(getattr(model, answers.method, None)):
         raise StrbenchError(
             f"{name} returned a {type(model).__name__} without a method {answers.method}(images).",
