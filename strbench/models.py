@@ -113,7 +113,7 @@ def load_info(directory: Path) -> RunInfo:
             f"{directory} holds no finished run ({WEIGHTS} and {RUN}).",
             hint="See: strbench list runs",
         ) from None
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise _damaged(directory, error) from error
 
 
@@ -188,9 +188,19 @@ def export_run(name: str, folder: Path, *, half: bool = False) -> dict[str, str]
 
 
 def finished_runs(wanted: Callable[[RunInfo], bool] | None = None) -> list[str]:
-    """Names of finished runs under the home folder, the newest last; those that are ``wanted``."""
+    """Names of finished runs under the home folder, the newest last; those that are ``wanted``.
+
+    A run whose ``run.json`` is damaged, or whose entry is not known here, is never ``wanted``.
+    """
     found = sorted((home() / "runs").glob(f"*/{RUN}"), key=lambda p: p.stat().st_mtime)
-    return [p.parent.name for p in found if wanted is None or wanted(load_info(p.parent))]
+
+    def is_wanted(directory: Path) -> bool:
+        try:
+            return wanted is None or wanted(load_info(directory))
+        except StrbenchError:  # `strbench list runs` tells what is wrong with it
+            return False
+
+    return [p.parent.name for p in found if is_wanted(p.parent)]
 
 
 def readers() -> list[str]:

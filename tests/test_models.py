@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from running import Run
 from safetensors.torch import load_file, save_file
 from test_train import plan_of, words
 
@@ -158,3 +160,33 @@ def test_engines_that_need_an_argument_are_not_at_hand(home: Path) -> None:
     assert "onnx" not in models.at_hand()
     with pytest.raises(StrbenchError, match="card file"):
         models.resolve("onnx")
+
+
+def test_a_damaged_run_stops_nothing_but_itself(home: Path, run: Run) -> None:
+    info = models.RunInfo(
+        name="good", entry="vit-ctc", kind="models", recipe="smoke", config={}, seed=0, record="r",
+        trained_on="mine/train", reads=True,
+    )  # fmt: skip
+    tensors = {"x": torch.zeros(1)}
+    models.save_run(home / "runs" / "good", tensors, info)
+    models.save_run(home / "runs" / "gone", tensors, replace(info, name="gone", entry="gone"))
+    for name, content in {"cut": "{", "odd": '{"name": 1}'}.items():
+        (home / "runs" / name).mkdir()
+        (home / "runs" / name / models.RUN).write_text(content)
+    rows = {row["name"]: row for row in json.loads(run("list", "runs", "--json").out)}
+    assert rows["good"]["state"] == "finished"
+    assert rows["good"]["trained on"] == "mine/train"
+    assert "cut is damaged (Expecting property name" in rows["cut"]["state"]
+    assert "odd is damaged (" in rows["odd"]["state"]
+    for command in (
+        "eval --suite textseg --accept-licence --dry-run",
+        "eval --data svt/test --dry-run",
+    ):
+        outcome = run(*command.split())
+        assert outcome.code == 0, outcome.err
+        assert "cut" not in outcome.out
+    assert models.readers() == ["good", "gone"]
+    assert models.at_hand()[0] == "good"
+    named = run("show", "run", "cut")
+    assert named.code == DATA
+    assert "cut is damaged" in named.err

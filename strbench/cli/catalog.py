@@ -248,12 +248,16 @@ def _protocols() -> list[dict[str, Any]]:
 def _runs() -> list[dict[str, Any]]:
     from strbench.models import finished_runs, load_info, run_directory
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in finished_runs():
-        info = load_info(run_directory(name))
-        rows.append(
-            {"name": name, "kind": info.kind, "recipe": info.recipe, "trained on": info.trained_on}
-        )
+        row = {"name": name, "kind": "", "recipe": "", "trained on": "", "state": "finished"}
+        try:
+            info = load_info(run_directory(name))
+        except StrbenchError as error:
+            row["state"] = error.message
+        else:
+            row |= {"kind": info.kind, "recipe": info.recipe, "trained on": info.trained_on}
+        rows.append(row)
     return rows
 
 

@@ -18,6 +18,7 @@ from strbench.errors import StrbenchError
 
 if TYPE_CHECKING:
     from strbench.methods import Method
+    from strbench.models import RunInfo
     from strbench.streams import Subset
 
 
@@ -250,16 +251,16 @@ def finetune(
 
 def _newest_parent(model: str | None) -> list[str]:
     """The last run that can be fine-tuned, to this model if one is named."""
-    from strbench.models import finished_runs, load_info, run_directory
+    from strbench.models import finished_runs
     from strbench.plans import find_entry
 
     wanted = find_entry("models", model)[0] if model else None
-    for run in reversed(finished_runs()):
-        info = load_info(run_directory(run))
+
+    def is_parent(info: RunInfo) -> bool:
         feeds = registry.load(info.kind, info.entry).feeds
-        if wanted in feeds if wanted else feeds:
-            return [run]
-    return []
+        return wanted in feeds if wanted else bool(feeds)
+
+    return finished_runs(is_parent)[-1:]
 
 
 def _fed_by(parents: Sequence[str]) -> str:
