@@ -245,11 +245,32 @@ def resolve(name: str, *, task: Task = "recognition", device: str = "auto") -> L
         build = registry.load(ENGINES[task], engine)
         model = build(argument) if argument or needs_argument(engine, task) else build()
         return Loaded(name, model, model.card, identity=model.card.notes)
-    if ":" in name and not Path(name).exists():
-        if argument and _is_run(engine):
-            return _load_trained(engine, device, task, test=argument)
-        return _load_callable(name, ANSWERS[task])
-    return _load_trained(name, device, task)
+    run = _run_of(name)
+    return _load_trained(*run, device, task) if run else _load_callable(name, ANSWERS[task])
+
+
+def check(name: str, *, task: Task = "recognition") -> None:
+    """Refuse the names that ``resolve`` refuses, before weights are read or an engine is looked for.
+
+    A ``package.module:callable`` is taken as it is: nothing of it is imported.
+
+    Raises:
+        StrbenchError: an unknown name, or a run that is no such model.
+    """
+    if name.partition(":")[0] in registry.names(ENGINES[task]):
+        return
+    if run := _run_of(name):
+        named, test = run
+        info = load_info(_directory(named, task))
+        _settings(info, registry.load(info.kind, info.entry), task, test)
+
+
+def _run_of(name: str) -> tuple[str, str] | None:
+    """A run and its test settings, as ``NAME:TEST`` has them; None where it is a callable."""
+    run, _, test = name.partition(":")
+    if ":" not in name or Path(name).exists():
+        return name, ""
+    return (run, test) if test and _is_run(run) else None
 
 
 def _load_callable(name: str, answers: Answers) -> Loaded:
@@ -291,25 +312,26 @@ def _is_run(name: str) -> bool:
     return True
 
 
-def _load_trained(name: str, device: str, task: Task, *, test: str = "") -> Loaded:
-    """A trained run behind its task's Protocol.
-
-    Args:
-        test: of a detector, the row of its table of test settings, for another one than its run's.
-    """
+def _directory(name: str, task: Task) -> Path:
+    """The folder of a run that is asked for a task; what else could be asked is listed where it is none."""
     from strbench.answers import ANSWERS
-    from strbench.devices import pick_device
-    from strbench.trained import TRAINED
 
     try:
-        directory = run_directory(name)
+        return run_directory(name)
     except StrbenchError as error:
         known = registry.names(ENGINES[task])
         if task == "recognition":
             known = [*known, *readers(), *shipped()]
         hint = "Train one (strbench finetune), or see: strbench list models"
         raise unknown_name(ANSWERS[task].protocol.lower(), name, known, hint=hint) from error
-    info, method, tensors, weights = load_run(directory)
+
+
+def _settings(info: RunInfo, method: Method, task: Task, test: str) -> Any:
+    """The configuration under which a run answers.
+
+    Raises:
+        StrbenchError: it was trained for another task, answers nothing, or has no test settings.
+    """
     if method.task != task:
         raise StrbenchError(
             f"{info.name} was trained for {method.task}, and {task} is asked for.",
@@ -327,6 +349,20 @@ def _load_trained(name: str, device: str, task: Task, *, test: str = "") -> Load
                 f"{info.name} has no test settings to choose from.", hint=f"--model {info.name}"
             )
         config = replace(config, test=test)
+    return config
+
+
+def _load_trained(name: str, test: str, device: str, task: Task) -> Loaded:
+    """A trained run behind its task's Protocol.
+
+    Args:
+        test: of a detector, the row of its table of test settings, for another one than its run's.
+    """
+    from strbench.devices import pick_device
+    from strbench.trained import TRAINED
+
+    info, method, tensors, weights = load_run(_directory(name, task))
+    config = _settings(info, method, task, test)
     module = method.build(config)
     try:
         module.load_state_dict(tensors)

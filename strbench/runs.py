@@ -213,6 +213,15 @@ def _record(plan: Plan, lineage: list[str], place: Ranks) -> records.Record:
     )
 
 
+def is_finished(plan: Plan) -> bool:
+    """Whether ``execute`` would train nothing, because these very weights are there.
+
+    Raises:
+        StrbenchError: a finished run of another configuration, data or seed has this name.
+    """
+    return _is_finished(plan, [opened(parent, plan.method).sha256 for parent in plan.parents])
+
+
 def _is_finished(plan: Plan, checksums: Sequence[str]) -> bool:
     """True if these very weights are there.
 

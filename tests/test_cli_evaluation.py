@@ -382,3 +382,35 @@ def test_what_a_model_was_trained_on_is_no_test(run: Run, home: Path, words: str
     table = run("report", "--markdown").out
     assert "mine" in table
     assert "cute80" not in table.partition("wacc|")[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("-m totallybogus --suite rendered-demo", "No recognizer is named 'totallybogus'; near"),
+        ("-m vit-ctc-micro.smoke --suite rendered-demo", "No recognizer is named 'vit-ctc-micro"),
+        ("-m conv-ctc:mine --suite rendered-demo", "has no test settings to choose from"),
+        ("-m conv-ctc --suite detection", "was trained for recognition, and detection is asked"),
+        ("-m bicubic --recognizer bogus --suite textzoom", "No recognizer is named 'bogus'"),
+    ],
+)
+def test_a_dry_run_refuses_the_names_that_the_run_refuses(
+    run: Run, words: str, expected: str
+) -> None:
+    dry = run("eval", *words.split(), "--dry-run")
+    assert dry.code == 2
+    assert expected in dry.err
+    assert dry.out == ""
+    assert run("eval", *words.split()).err == dry.err
+
+
+def test_a_dry_run_imports_no_program_and_needs_no_engine(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from strbench import models
+
+    monkeypatch.setattr(models, "import_module", None)
+    names = ("no.module:x", "rapidocr", "conv-ctc")
+    asked = (word for name in names for word in ("-m", name))
+    outcome = run("eval", *asked, "--suite", "rendered-demo", "--dry-run")
+    assert json.loads(outcome.out)["models"] == list(names), outcome.err

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from running import Run
 from safetensors.torch import load_file
 from test_streams import split_of
 from torch import Tensor, nn
@@ -198,6 +199,24 @@ def test_finished_run_stays_until_it_is_replaced(home: Path) -> None:
     assert statuses(home) == ["success", "success"]
     runs.execute(plan_of("vit-ctc", "lr=0.5"), replace=True)
     assert len(rows(weights.parent)) == 1
+
+
+def test_a_dry_run_tells_of_a_finished_run(home: Path, run: Run) -> None:
+    words()
+    runs.execute(plan_of())
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    command = ("finetune", "vit-ctc", "--from", "scratch", "--data", "mine/train", "--recipe")
+    command = (*command, "smoke", "--device", "cpu", *settings, "--dry-run")
+    outcome = run(*command)
+    assert outcome.code == 0, outcome.err
+    assert "vit-ctc-micro.smoke is finished already; --replace trains it anew" in outcome.err
+    assert json.loads(outcome.out)["name"] == "vit-ctc-micro.smoke"
+    other = run(*command, "--set", "lr=0.5")
+    assert other.code == 2
+    assert "holds a finished run vit-ctc-micro.smoke with another configuration" in other.err
+    assert other.out == ""
+    assert run(*command, "--set", "lr=0.5", "--replace").code == 0
+    assert (plan_of().directory / models.RUN).is_file()
 
 
 def test_lineage_goes_through_both_stages(home: Path) -> None:

@@ -148,6 +148,10 @@ def evaluate(
     if lexicon is not None:
         evaluating.check_lexicon(lexicon, task, rules)
     if dry_run:
+        for name in chosen:
+            models.check(name, task=task)
+        if recognizer:
+            models.check(recognizer)
         distinct = list(dict.fromkeys(rules.values()))
         shown = distinct[0] if len(distinct) == 1 else rules
         plan = {"models": chosen, "splits": names, "protocol": shown, "limit": limit}
