@@ -147,10 +147,14 @@ def _damaged(directory: Path, error: Exception) -> StrbenchError:
 def run_directory(name: str) -> Path:
     """The folder of a run: a name under ``<home>/runs``, a path, or what comes with strbench.
 
+    What comes with strbench is known by its folder's name and by the one that records have for it.
+
     Raises:
         StrbenchError: none of these is there; near names are listed.
     """
-    places = (home() / "runs" / name, Path(name).expanduser(), registry.folder("weights") / name)
+    given = [registry.folder("weights") / one for one in shipped()]
+    places = [home() / "runs" / name, Path(name).expanduser()]
+    places += [folder for folder in given if name in (folder.name, load_info(folder).name)]
     for directory in places:
         if (directory / RUN).is_file():
             return directory
@@ -271,6 +275,20 @@ def _run_of(name: str) -> tuple[str, str] | None:
     if ":" not in name or Path(name).exists():
         return name, ""
     return (run, test) if test and _is_run(run) else None
+
+
+def recorded_name(name: str) -> str:
+    """The name that records and predictions have for what ``resolve`` loads under this one.
+
+    That of a run is what its ``run.json`` says, ``conv-ctc-small.full`` for ``conv-ctc``. A name that
+    is no run's, or that of a damaged one, stays as it is.
+    """
+    try:
+        run, test = _run_of(name) or ("", "")
+        named = load_info(run_directory(run)).name if run else name
+    except StrbenchError:
+        return name
+    return f"{named}:{test}" if test else named
 
 
 def _load_callable(name: str, answers: Answers) -> Loaded:

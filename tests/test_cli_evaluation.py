@@ -104,6 +104,25 @@ def test_eval_json_is_one_document(run: Run, words: str, reader: str) -> None:
     assert json.loads(two.out)["scores"] == one["scores"]  # the same model twice is one model
 
 
+def test_a_model_is_known_by_the_name_that_eval_was_given(
+    run: Run, words: str, reader: str, tmp_path: Path
+) -> None:
+    """Weights in a folder of another name than their run's: all doors take the folder's name."""
+    assert run("eval", "-m", "conv-ctc", "-m", f"{reader}:Constant", "--data", words).code == 0
+    assert "conv-ctc-small.full" in run("report", "--models", "conv-ctc", "--json").out
+    pair = ("conv-ctc", f"{reader}:Constant")
+    compared = json.loads(run("compare", *pair, "--json").out)["comparisons"]
+    assert [one["n"] for one in compared] == [6]
+    page = run("view", *pair, "--data", words, "-o", tmp_path / "page")
+    assert page.code == 0, page.err
+    assert "conv-ctc" in (tmp_path / "page" / "data.js").read_text()
+    (made,) = (tmp_path / "home" / "predictions" / "conv-ctc-small.full").iterdir()
+    made.unlink()  # what is asked then is a command that works
+    asked = run("compare", *pair).err.strip().splitlines()[-1].partition("strbench ")[2]
+    assert run(*asked.split(), "--data", words).code == 0
+    assert made.is_file()
+
+
 def test_a_limited_run_says_that_it_enters_no_table(run: Run, words: str, reader: str) -> None:
     outcome = run("eval", "-m", f"{reader}:Constant", "--data", words, "--limit", "2")
     assert "first 2 samples only: enters no table" in outcome.out

@@ -106,6 +106,7 @@ def report(
     """
     from strbench.errors import unknown_name
     from strbench.home import home
+    from strbench.models import recorded_name
     from strbench.records import load_all
     from strbench.report import render
     from strbench.report.frame import METRICS
@@ -131,7 +132,9 @@ def report(
     folder = records if records is not None else home() / "records"
     is_quoting = reported and suite is not None  # printed figures need no record
     runs = [] if is_quoting and not folder.is_dir() else load_all(folder)
-    chosen = [name for item in models or [] for name in item.split(",") if name] or None
+    measured = {record.name for record in runs}
+    asked = [name for item in models or [] for name in item.split(",") if name]
+    chosen = [name if name in measured else recorded_name(name) for name in asked] or None
     made = build(
         runs,
         suite=suite,

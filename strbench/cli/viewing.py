@@ -191,17 +191,20 @@ def _model(results: Path) -> str:
 def _file(name: Path, split: Split) -> Path:
     """A prediction file, or what a model of that name read in the split as it is now."""
     from strbench.home import home
+    from strbench.models import RUN, recorded_name
 
-    if name.exists() or _model(name) != str(name):
+    is_run = (name / RUN).is_file()
+    if (name.exists() and not is_run) or _model(name) != str(name):
         return name
-    folder = home() / "predictions" / str(name).replace("/", "_").replace(":", "_")
-    made = folder / f"{split.name.replace('/', '.')}@{split.fingerprint[:8]}.parquet"
-    if not made.is_file():
-        raise StrbenchError(
-            f"{name} is no file, and no model of that name has read {split.name} here.",
-            hint=f"strbench eval --model {name} --data {split.name}",
-        )
-    return made
+    for model in (str(name), recorded_name(str(name))):
+        folder = home() / "predictions" / model.replace("/", "_").replace(":", "_")
+        made = folder / f"{split.name.replace('/', '.')}@{split.fingerprint[:8]}.parquet"
+        if made.is_file():
+            return made
+    raise StrbenchError(
+        f"{name} is no file, and no model of that name has read {split.name} here.",
+        hint=f"strbench eval --model {name} --data {split.name}",
+    )
 
 
 def _of_split(split: Split) -> Images:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from strbench.errors import DATA, StrbenchError, unknown_name
 from strbench.files import file_sha256
+from strbench.models import recorded_name
 from strbench.provenance import expand
 from strbench.records import Record, load, load_all
 from strbench.report.frame import Entry, select
@@ -114,9 +115,10 @@ def _sources(text: str, folder: Path, protocol: str | None) -> dict[str, list[So
     if path.suffix == ".json":
         return _of_records([load(path)], protocol)
     runs = load_all(folder)
-    named = [run for run in runs if run.name == text]
-    if named:
-        return _of_records(named, protocol)
+    for name in (text, recorded_name(text)):
+        named = [run for run in runs if run.name == name]
+        if named:
+            return _of_records(named, protocol)
     if len(text) >= 4:  # a shorter start of a run id is too likely to be a mistyped name
         named = [run for run in runs if run.run_id.startswith(text)]
         if len({run.run_id for run in named}) > 1:
