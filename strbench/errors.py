@@ -32,16 +32,24 @@ class StrbenchError(Exception):
         return f"{self.message} {self.hint}".strip()
 
 
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """The three known names that are most like this one, the nearest first; fewer where fewer are known.
+
+    >>> near_names("cute", ["svt", "cute80"])
+    ['cute80', 'svt']
+    """
+    folded = {candidate.casefold(): candidate for candidate in sorted(set(known))}
+    # A cutoff of 0 ranks all of them: with three names shown, a poor third does no harm.
+    return [folded[n] for n in get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.0)]
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> StrbenchError:
     """An error for an unknown name that lists the three nearest known ones, the nearest first.
 
     >>> print(unknown_name("dataset", "cute", ["svt", "cute80"]).message)
     No dataset is named 'cute'; near names: cute80, svt.
     """
-    names = sorted(set(known))
-    folded = {candidate.casefold(): candidate for candidate in names}
-    # A cutoff of 0 ranks all of them: with three names shown, a poor third does no harm.
-    near = [folded[n] for n in get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.0)]
+    near = near_names(name, known)
     listed = f"near names: {', '.join(near)}" if near else "there are none yet"
     return StrbenchError(f"No {kind} is named {name!r}; {listed}.", hint=hint)
 

@@ -221,6 +221,15 @@ def test_what_cannot_be_found_is_named(
         compare(*names, records=home / "records", splits=splits)
 
 
+def test_a_name_without_a_score_is_not_offered(home: Path, both: Any) -> None:
+    records.start(kind="score", name="frst").fail("the file has 3 lines too few")
+    with pytest.raises(StrbenchError, match="near names: first, second") as caught:
+        compare("frist", "second", records=home / "records")
+    assert "frst" not in caught.value.message
+    with pytest.raises(StrbenchError, match=r"is named 'frist'; near names: first, second\.$"):
+        build(records.load_all(home / "records"), models=["frist"])
+
+
 def test_two_files_need_a_split(home: Path, both: Any) -> None:
     file = str(home / "predictions" / "first.parquet")
     with pytest.raises(StrbenchError, match="share no split") as caught:

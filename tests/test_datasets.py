@@ -21,6 +21,7 @@ import lmdb
 import numpy as np
 import pytest
 from PIL import Image
+from running import Run
 
 from strbench import datasets, registry
 from strbench.datasets import Remote, Source, Spec, SplitSpec, iiit5k, prepare, resolve, specs, svt
@@ -175,6 +176,32 @@ def test_unknown_names_are_refused_with_near_ones() -> None:
     with pytest.raises(StrbenchError) as caught:
         resolve("mydata", own=True)
     assert "mydata/test" in caught.value.hint
+
+
+def test_near_names_go_by_the_part_before_the_slash(home: Path, run: Run) -> None:
+    split = home / "data" / "mydata" / "test"
+    split.mkdir(parents=True)
+    (split / "manifest.json").write_text("{}")
+    for typed, near in (
+        ("mydta/test", "mydata/test, "),
+        ("mydta", "mydata, "),
+        ("svtt/test", "svt/test, svtp/test, "),
+        ("cute8/test", "cute80/test, cute80_det/test, "),
+        ("cute8/train", "cute80, "),
+    ):
+        with pytest.raises(StrbenchError) as caught:
+            resolve(typed)
+        assert caught.value.message.startswith(f"No dataset is named {typed!r}; near names: {near}")
+    for command, hint in (
+        ("data overlap mydata/train mydata/test", "strbench data import mydata/train PATH"),
+        ("eval --data mydata/train", "strbench data import mydata/train PATH"),
+    ):
+        outcome = run(*command.split())
+        assert outcome.code == 2
+        assert "mydata/train is not prepared; of mydata there is mydata/test." in outcome.err
+        assert outcome.last.endswith(hint)
+    with pytest.raises(StrbenchError, match="mydata is not prepared; of mydata there is"):
+        resolve("mydata")
 
 
 # --- official layouts ----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from strbench import registry
-from strbench.errors import StrbenchError, unknown_name
+from strbench.errors import StrbenchError, near_names
 from strbench.transfer import Remote
 from strbench.types import Sample, Task
 
@@ -162,13 +162,28 @@ def resolve(name: str, *, split: str = "", own: bool = False) -> Target:
         return Target(spec, tuple(chosen))
     if own and tail:
         return Target(None, (f"{dataset}/{tail}",))
-    known_names = {
-        n for s in specs() for n in (s.id, *(p.name.partition("/")[0] for p in s.splits))
-    }
+    raise _unknown(name, dataset, tail, own=own)
+
+
+def _unknown(name: str, dataset: str, tail: str, *, own: bool) -> StrbenchError:
+    """The error for a name that no registered dataset has; the user's own splits are offered too."""
+    from strbench.splits import prepared_splits
+
+    prepared = prepared_splits()
+    here = [split for split in prepared if split.partition("/")[0] == dataset]
+    if here and not own:
+        return StrbenchError(
+            f"{name} is not prepared; of {dataset} there is {', '.join(here)}.",
+            hint=f"strbench data import {name} PATH" if tail else f"Name one: {here[0]}",
+        )
+    splits = {*prepared, *(split.name for spec in specs() for split in spec.splits)}
+    ids = {split.partition("/")[0] for split in splits} | {spec.id for spec in specs()}
+    # By the part before the slash alone, since what follows it, train or test, is much alike.
+    near = [f"{n}/{tail}" if f"{n}/{tail}" in splits else n for n in near_names(dataset, ids)]
     hint = "See: strbench list datasets"
     if own:
         hint = f"For a split of your own: strbench data import {dataset}/test PATH"
-    raise unknown_name("dataset", name, known_names, hint=hint)
+    return StrbenchError(f"No dataset is named {name!r}; near names: {', '.join(near)}.", hint=hint)
 
 
 def catalogue() -> list[dict[str, Any]]:

@@ -128,9 +128,8 @@ def _sources(text: str, folder: Path, protocol: str | None) -> dict[str, list[So
             )
         if named:
             return _of_records(named, protocol)
-    raise unknown_name(
-        "model or run", text, {run.name for run in runs} or {"none"}, hint="See: strbench report"
-    )
+    scored = {run.name for run in runs if run.scores}
+    raise unknown_name("scored model or run", text, scored, hint="See: strbench report")
 
 
 def _of_records(runs: list[Record], protocol: str | None) -> dict[str, list[Source]]:

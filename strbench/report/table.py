@@ -61,7 +61,8 @@ def build(
     for name in models or ():
         known = {record.name for record in runs}
         if name not in known and not reported:
-            raise unknown_name("model among the run records", name, known or {"none"})
+            scored = {record.name for record in runs if record.scores}
+            raise unknown_name("scored model among the run records", name, scored)
     selection = select(runs, protocol=protocol, models=models)
     if protocol is not None and not selection.entries and runs:
         known = {score.protocol for record in runs for score in record.scores}
