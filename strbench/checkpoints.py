@@ -15,9 +15,10 @@ from torch import Tensor, distributed, nn
 
 from strbench.errors import DATA, StrbenchError
 from strbench.files import atomic_path, write_atomically
+from strbench.unfinished import CHECKPOINT, LOG
 
-CHECKPOINT = "checkpoint.pt"
-LOG = "log.csv"
+__all__ = ["CHECKPOINT", "LOG", "TENSORBOARD", "Average", "Log", "TrainingState"]
+
 TENSORBOARD = "tensorboard"
 
 

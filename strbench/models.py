@@ -150,14 +150,17 @@ def run_directory(name: str) -> Path:
     What comes with strbench is known by its folder's name and by the one that records have for it.
 
     Raises:
-        StrbenchError: none of these is there; near names are listed.
+        StrbenchError: none of these is there; near names are listed. Or the run is unfinished.
     """
+    from strbench.unfinished import refuse_unfinished
+
     given = [registry.folder("weights") / one for one in shipped()]
     places = [home() / "runs" / name, Path(name).expanduser()]
     places += [folder for folder in given if name in (folder.name, load_info(folder).name)]
     for directory in places:
         if (directory / RUN).is_file():
             return directory
+    refuse_unfinished(name)
     known = [*finished_runs(), *shipped()]
     raise unknown_name("finished run", name, known, hint="See: strbench list runs")
 
@@ -333,10 +336,12 @@ def _is_run(name: str) -> bool:
 def _directory(name: str, task: Task) -> Path:
     """The folder of a run that is asked for a task; what else could be asked is listed where it is none."""
     from strbench.answers import ANSWERS
+    from strbench.unfinished import refuse_unfinished
 
     try:
         return run_directory(name)
     except StrbenchError as error:
+        refuse_unfinished(name)
         known = registry.names(ENGINES[task])
         if task == "recognition":
             known = [*known, *readers(), *shipped()]

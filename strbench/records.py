@@ -239,7 +239,7 @@ def start(
         started=moment.isoformat(timespec="seconds"),
         parents=list(parents),
         git=git,
-        argv=[anonymous(word) for word in (_typed() if argv is None else argv)],
+        argv=[anonymous(word) for word in (command_line() if argv is None else argv)],
         config=anonymous_settings(plain(settings)),
         protocol=protocol,
         seed=seed,
@@ -252,7 +252,7 @@ def start(
     return record
 
 
-def _typed() -> list[str]:
+def command_line() -> list[str]:
     """The command line of this process as a person would type it: no folder before the program."""
     program = Path(sys.argv[0]).name if sys.argv else ""
     return ["strbench" if program == "__main__.py" else program, *sys.argv[1:]]

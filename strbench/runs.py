@@ -20,13 +20,14 @@ from torch import nn
 from strbench import models, records
 from strbench.checkpoints import CHECKPOINT, LOG, TENSORBOARD
 from strbench.devices import autocast_type, device_name
-from strbench.errors import PARTIAL, StrbenchError
+from strbench.errors import DATA, PARTIAL, StrbenchError
 from strbench.files import lock
 from strbench.methods import inherit
 from strbench.origins import Origin, opened
 from strbench.plans import Plan
 from strbench.scores import Data
-from strbench.train import Ranks, TrainResult, fit, ranks
+from strbench.train import Ranks, TrainResult, fit, ranks, total_steps
+from strbench.unfinished import STARTED, Unfinished, load_unfinished
 
 
 def execute(
@@ -51,7 +52,7 @@ def execute(
             for half_written in directory.glob(".*.tmp"):  # by a process that was killed
                 half_written.unlink()
             if replace:
-                for old in (models.RUN, models.WEIGHTS, CHECKPOINT, LOG):
+                for old in (models.RUN, models.WEIGHTS, STARTED, CHECKPOINT, LOG):
                     (directory / old).unlink(missing_ok=True)
                 shutil.rmtree(directory / TENSORBOARD, ignore_errors=True)
         else:
@@ -64,6 +65,7 @@ def execute(
         if _is_finished(plan, checksums):
             say(f"{plan.name} is finished already; --replace trains it anew")
             return directory / models.WEIGHTS
+        _refuse_another(plan, key)
         stream = plan.stream(place.rank, place.world)
 
         def train() -> TrainResult:
@@ -78,20 +80,13 @@ def execute(
                 key=key,
                 checkpoint_seconds=checkpoint_seconds,
                 on_log=on_log,
+                on_resume=lambda step, total: say(f"resumed at step {step} of {total}"),
             )
 
         if not place.is_first:
             train()
             return directory / models.WEIGHTS
         with _record(plan, lineage, place) as record:
-            try:
-                result = train()
-            except StrbenchError as error:
-                if error.exit_code == PARTIAL:
-                    record.partial(reason=error.message)
-                raise
-            if result.resumed_at:
-                say(f"resumed at step {result.resumed_at} of {result.steps}")
             info = models.RunInfo(
                 name=plan.name,
                 entry=plan.entry,
@@ -106,6 +101,14 @@ def execute(
                 key=key,
                 reads=plan.method.answers,
             )
+            steps = total_steps(plan.config, stream.n)
+            Unfinished(info=info, steps=steps, argv=records.command_line()).save(directory)
+            try:
+                result = train()
+            except StrbenchError as error:
+                if error.exit_code == PARTIAL:
+                    record.partial(reason=error.message)
+                raise
             saved = models.save_run(directory, plan.method.export(module), info)
             record.finish(
                 weights=records.stored(directory / models.WEIGHTS, sha256=saved["sha256"]),
@@ -119,7 +122,8 @@ def execute(
                     "last": {name: round(value, 5) for name, value in result.last.items()},
                 },
             )
-        (directory / CHECKPOINT).unlink(missing_ok=True)
+        for done in (STARTED, CHECKPOINT):
+            (directory / done).unlink(missing_ok=True)
     return directory / models.WEIGHTS
 
 
@@ -213,13 +217,43 @@ def _record(plan: Plan, lineage: list[str], place: Ranks) -> records.Record:
     )
 
 
-def is_finished(plan: Plan) -> bool:
-    """Whether ``execute`` would train nothing, because these very weights are there.
+def standing(plan: Plan) -> str:
+    """What ``execute`` would find of this run, in a line; "" where it would begin it.
 
     Raises:
-        StrbenchError: a finished run of another configuration, data or seed has this name.
+        StrbenchError: a run of another configuration, data or seed has this name.
     """
-    return _is_finished(plan, [opened(parent, plan.method).sha256 for parent in plan.parents])
+    checksums = [opened(parent, plan.method).sha256 for parent in plan.parents]
+    if _is_finished(plan, checksums):
+        return f"{plan.name} is finished already; --replace trains it anew"
+    _refuse_another(plan, _key(plan, checksums))
+    there = load_unfinished(plan.directory)
+    return f"{plan.name} is {there.state(plan.directory)}; it would go on" if there else ""
+
+
+def _refuse_another(plan: Plan, key: str) -> None:
+    """Raise a StrbenchError where the checkpoint of this name is that of another run."""
+    there = load_unfinished(plan.directory) if (plan.directory / CHECKPOINT).is_file() else None
+    if there is not None and there.info.key != key:
+        raise StrbenchError(
+            f"{plan.directory} holds a run with another configuration, data or seed"
+            f"{_difference(there.info, plan)}.",
+            hint="Give this run a --name of its own, or --replace to discard that one.",
+            exit_code=DATA,
+        )
+
+
+def _difference(there: models.RunInfo, plan: Plan) -> str:
+    """The first two settings in which a run differs, as ``: lr 0.001, not 0.002``; "" where none does."""
+    ours = {"entry": plan.entry, "data": plan.trained_on, "seed": plan.seed, **asdict(plan.config)}
+    theirs = {"entry": there.entry, "data": there.trained_on, "seed": there.seed, **there.config}
+    pairs = [
+        (name, theirs[name], value)
+        for name, value in json.loads(json.dumps(ours)).items()
+        if name in theirs and theirs[name] != value
+    ]
+    told = "; ".join(f"{name} {old}, not {new}" for name, old, new in pairs[:2])
+    return f": {told}" if told else ""
 
 
 def _is_finished(plan: Plan, checksums: Sequence[str]) -> bool:
@@ -234,6 +268,7 @@ def _is_finished(plan: Plan, checksums: Sequence[str]) -> bool:
     if there.key in (_key(plan, checksums), _key(plan, checksums, there.config)):
         return True
     raise StrbenchError(
-        f"{plan.directory} holds a finished run {plan.name} with another configuration, data or parent.",
+        f"{plan.directory} holds a finished run {plan.name} with another configuration, data or parent"
+        f"{_difference(there, plan)}.",
         hint="Give this run a --name of its own, or --replace that one.",
     )

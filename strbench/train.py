@@ -124,12 +124,14 @@ def fit(
     log_every: int = 10,
     threads: int = 0,
     on_log: Callable[[int, int, dict[str, float]], None] | None = None,
+    on_resume: Callable[[int, int], None] | None = None,
 ) -> TrainResult:
     """Train ``module`` in place to its last step, resuming from ``directory`` if it was cut short.
 
     Args:
         key: hash of everything that shapes the run; a checkpoint with another key is refused.
         on_log: called on the first rank with (step, total, means since the last call).
+        on_resume: called before the first step with (step, total) where a checkpoint is gone on from.
 
     Raises:
         StrbenchError: the loss is not finite (exit DATA), the device is out of memory (exit DEVICE),
@@ -157,6 +159,8 @@ def fit(
     )
     state.load()
     start, earlier = state.step, state.seconds
+    if start and on_resume is not None:
+        on_resume(start, total)
     loss_of: nn.Module = Objective(module)
     if place.world > 1:
         loss_of = DistributedDataParallel(

@@ -27,7 +27,7 @@ from test_streams import split_of
 from torch import Tensor, nn
 
 from strbench import models, plans, records, registry, runs
-from strbench.checkpoints import CHECKPOINT, LOG
+from strbench.checkpoints import CHECKPOINT, LOG, TrainingState
 from strbench.errors import DATA, DEVICE, PARTIAL, StrbenchError
 from strbench.feeds import WordFeed
 from strbench.methods import LoopConfig, Method, WordBatch
@@ -180,6 +180,51 @@ def test_interrupt_writes_a_checkpoint(home: Path, number: signal.Signals) -> No
     info, *_ = models.load_run(weights.parent)
     assert info.record == records.load_all(home / "records")[-1].run_id
     assert all(torch.isfinite(value).all() for value in load_file(weights).values())
+
+
+def test_an_unfinished_run_is_listed_and_says_how_to_go_on(
+    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words()
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    command = ["finetune", "vit-ctc", "--from", "scratch", "--data", "mine/train", "--recipe"]
+    command += ["smoke", "--device", "cpu", "--name", "cut", *settings]
+    typed = " ".join(["strbench", *command])
+    update = TrainingState.update
+
+    def interrupted(self: TrainingState) -> None:
+        update(self)
+        if self.step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(runs, "fit", functools.partial(fit, log_every=2))
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingState, "update", interrupted)
+        assert run(*command, "--replace").code == PARTIAL
+    state = "unfinished, after step 2 of 6"
+    (row,) = json.loads(run("list", "runs", "--json").out)
+    assert (row["name"], row["trained on"], row["state"]) == ("cut", "mine/train", state)
+    assert f"; {state}" in run("show", "cut").out
+    assert f"Go on: {typed}\n" in run("show", "cut").out
+    assert json.loads(run("show", "run", "cut", "--json").out)["resume"] == typed
+    for asked in ("finetune --from cut", "eval -m cut --data mine/train --dry-run"):
+        refused = run(*asked.split())
+        assert refused.code == 2
+        assert f"cut is {state}." in refused.err
+        assert refused.last.endswith(f"To go on: {typed}")
+    for more in ((), ("--dry-run",)):
+        refused = run(*command, "--set", "lr=0.5", *more)
+        assert refused.code == DATA
+        assert "another configuration, data or seed: lr 0.003, not 0.5." in refused.err
+    assert f"cut is {state}; it would go on" in run(*command, "--dry-run").err
+    told = run(*command)
+    assert told.code == 0
+    assert told.err.index("resumed at step 3 of 6") < told.err.index("cut 6/6")
+    (row,) = json.loads(run("list", "runs", "--json").out)
+    assert row["state"] == "finished"
+    assert not list((home / "runs" / "cut").glob("started*"))
+    refused = run(*command, "--seed", "4", "--set", "lr=0.5", "--set", "steps=9")
+    assert "another configuration, data or parent: seed 0, not 4; " in refused.err
 
 
 def test_finished_run_stays_until_it_is_replaced(home: Path) -> None:

@@ -246,18 +246,20 @@ def _protocols() -> list[dict[str, Any]]:
 
 
 def _runs() -> list[dict[str, Any]]:
-    from strbench.models import finished_runs, load_info, run_directory
+    from strbench.home import home
+    from strbench.models import finished_runs
+    from strbench.unfinished import state_of, unfinished_runs
 
     rows: list[dict[str, Any]] = []
-    for name in finished_runs():
-        row = {"name": name, "kind": "", "recipe": "", "trained on": "", "state": "finished"}
+    for name in (*finished_runs(), *unfinished_runs()):
+        row = {"name": name, "kind": "", "recipe": "", "trained on": ""}
         try:
-            info = load_info(run_directory(name))
+            info, state = state_of(home() / "runs" / name)
         except StrbenchError as error:
-            row["state"] = error.message
+            state = error.message
         else:
             row |= {"kind": info.kind, "recipe": info.recipe, "trained on": info.trained_on}
-        rows.append(row)
+        rows.append({**row, "state": state})
     return rows
 
 

@@ -307,7 +307,10 @@ def _run(name: str) -> Page:
     from strbench import records
     from strbench.home import home
     from strbench.models import load_info, run_directory
+    from strbench.unfinished import unfinished_runs
 
+    if name in unfinished_runs():
+        return _unfinished(name, home() / "runs" / name)
     info = load_info(run_directory(name))
     folder = home() / "records"
     by_id = {r.run_id: r for r in records.load_all(folder)} if folder.is_dir() else {}
@@ -347,10 +350,30 @@ def _run(name: str) -> Page:
             print_table(scored, title="scores", empty=empty)
         else:
             print(f"Go on: strbench finetune --from {info.name}")
-        settings = ", ".join(f"{key} {_short(value)}" for key, value in info.config.items())
-        print(f"settings: {settings}")
+        _print_settings(info.config)
 
     return Page({**asdict(info), "lineage": lineage, "scores": scored}, display)
+
+
+def _unfinished(name: str, directory: Path) -> Page:
+    from strbench.unfinished import load_unfinished
+
+    run = load_unfinished(directory)
+    assert run is not None
+    info, state = run.info, run.state(directory)
+
+    def display() -> None:
+        print(f"{name}: {info.entry}, recipe {info.recipe}, seed {info.seed}; {state}\n")
+        print(f"trained on: {info.trained_on}\nfolder: {directory}\n")
+        print(f"Go on: {run.command or 'run the program again that began it'}")
+        _print_settings(info.config)
+
+    document = {**asdict(info), "state": state, "steps": run.steps, "resume": run.command}
+    return Page(document, display)
+
+
+def _print_settings(config: Mapping[str, Any]) -> None:
+    print("settings: " + ", ".join(f"{key} {_short(value)}" for key, value in config.items()))
 
 
 def _figures(score: Score) -> dict[str, str]:
@@ -388,8 +411,9 @@ def _protocol_names() -> list[str]:
 
 def _run_names() -> list[str]:
     from strbench.models import finished_runs
+    from strbench.unfinished import unfinished_runs
 
-    return finished_runs()
+    return [*finished_runs(), *unfinished_runs()]
 
 
 _KINDS: dict[str, tuple[Callable[[], list[str]], Callable[[str], Page]]] = {

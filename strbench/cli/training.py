@@ -317,8 +317,8 @@ def _train(
     )
     described = plans.describe(plan)
     if request.dry_run:
-        if not request.replace and runs.is_finished(plan):
-            say(f"{plan.name} is finished already; --replace trains it anew")
+        if not request.replace and (told := runs.standing(plan)):
+            say(told)
         print_json(described)
         return
     say(
