@@ -272,6 +272,11 @@ def test_data_crop_json_counts(run: Run, pages: str) -> None:
         (("mine/test", "ic15_2077/test"), "ic15_2077/test is a registered split"),
         (("mine/test", "mine/test", "--replace"), "the split that is to be cut"),
         (("none/test", "w/test"), "none"),
+        (
+            ("mine/test",),
+            "Expected the split to cut and a name for the words; found mine/test alone.",
+        ),
+        ((), "Expected the split to cut and a name for the words."),
     ],
 )
 def test_data_crop_refuses(run: Run, pages: str, words: tuple[str, ...], message: str) -> None:
@@ -286,6 +291,10 @@ def test_data_crop_lists_every_policy_and_filter(run: Run) -> None:
     assert outcome.code == 0
     for name in (*CROPS, *FILTERS):
         assert f"| {name} |" in outcome.out
+    document = json.loads(run("data", "crop", "--list", "--json").out)
+    assert [row["policy"] for row in document["crop"]] == list(CROPS)
+    assert [row["filter"] for row in document["keep"]] == list(FILTERS)
+    assert "[required]" not in run("data", "crop", "--help").out
 
 
 @pytest.mark.slow

@@ -25,30 +25,32 @@ def _filter_names(incomplete: str) -> list[str]:
     return [name for name in FILTERS if name.startswith(incomplete)]
 
 
-def _list(wanted: bool) -> None:
-    """Print the policies and filters, and leave."""
-    if not wanted:
-        return
+def _print_list(*, as_json: bool) -> None:
+    """The policies and filters."""
     from strbench.crops import CROPS
     from strbench.filters import FILTERS
 
     crops = [{"policy": n, "what is cut": c.about, "source": c.source} for n, c in CROPS.items()]
-    print_table(crops, title="Crop policies (--crop)")
     filters = [{"filter": n, "keeps": f.about, "source": f.source} for n, f in FILTERS.items()]
+    if as_json:
+        print_json({"crop": crops, "keep": filters})
+        return
+    print_table(crops, title="Crop policies (--crop)")
     print_table(filters, title="Label filters (--keep)")
-    raise typer.Exit
 
 
 def crop(
     name: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="SPLIT",
             help="A prepared detection split, e.g. ic15_det/test.",
             autocompletion=dataset_names,
         ),
-    ],
-    new: Annotated[str, typer.Argument(help="The split to make, a name of your own.")],
+    ] = None,
+    new: Annotated[
+        str | None, typer.Argument(metavar="NEW", help="The split to make, a name of your own.")
+    ] = None,
     policy: Annotated[
         str,
         typer.Option(
@@ -81,9 +83,7 @@ def crop(
     ] = False,
     list_: Annotated[
         bool,
-        typer.Option(
-            "--list", help="Show the policies and filters.", is_eager=True, callback=_list
-        ),
+        typer.Option("--list", help="Show the policies and filters, and leave."),
     ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -94,6 +94,15 @@ def crop(
 
     strbench data crop --list
     """
+    if list_:
+        _print_list(as_json=as_json)
+        return
+    if name is None or new is None:
+        raise StrbenchError(
+            "Expected the split to cut and a name for the words"
+            + (f"; found {name} alone." if name else "."),
+            hint=f"strbench data crop {name or 'ic15_det/test'} my-words/test",
+        )
     from dataclasses import asdict
 
     from strbench.crops import CROPS
