@@ -201,13 +201,16 @@ def compare(
     """
     from strbench.cli.splits import named_task
     from strbench.home import home
+    from strbench.models import recorded_name
     from strbench.report import compare as words
     from strbench.report import compare_images as images
     from strbench.report import compare_regions as regions
     from strbench.report.sources import shared
 
     folder = records if records is not None else home() / "records"
-    pairs = shared(first, second, records=folder, splits=split, protocol=protocol)
+    pairs = shared(
+        first, second, records=folder, splits=split, protocol=protocol, recorded=recorded_name
+    )
     of: dict[str, list[tuple[Source, Source]]] = {"words": [], "regions": [], "images": []}
     for pair in pairs:
         of[_PAIRED[named_task(pair[0].split)]].append(pair)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from strbench.errors import DATA, StrbenchError, unknown_name
 from strbench.files import file_sha256
-from strbench.models import recorded_name
 from strbench.provenance import expand
 from strbench.records import Record, load, load_all
 from strbench.report.frame import Entry, select
@@ -60,6 +59,7 @@ def shared(
     records: Path,
     splits: Sequence[str] | None = None,
     protocol: str | None = None,
+    recorded: Callable[[str], str] = str,
 ) -> list[tuple[Source, Source]]:
     """The predictions of both on every split that both have.
 
@@ -69,11 +69,12 @@ def shared(
         records: the folder in which run ids and names are looked up.
         splits: only these; needed where both are prediction files, which do not say their split.
         protocol: the one whose scores are wanted, where a run has several.
+        recorded: gives the name that records may have for a model, where none has the one named.
 
     Raises:
         StrbenchError: a name is unknown, or nothing is shared.
     """
-    sides = [_sources(text, records, protocol) for text in (first, second)]
+    sides = [_sources(text, records, protocol, recorded) for text in (first, second)]
     for i, side in enumerate(sides):
         if isinstance(side, Path):
             other = sides[1 - i]
@@ -105,7 +106,9 @@ def _alike(
     return replace(left, scored=names[0]), replace(right, scored=names[1])
 
 
-def _sources(text: str, folder: Path, protocol: str | None) -> dict[str, list[Source]] | Path:
+def _sources(
+    text: str, folder: Path, protocol: str | None, recorded: Callable[[str], str]
+) -> dict[str, list[Source]] | Path:
     """Split -> sources of what the user named, or the path of a bare prediction file."""
     path = Path(text).expanduser()
     if path.suffix in _SUFFIXES:
@@ -115,7 +118,7 @@ def _sources(text: str, folder: Path, protocol: str | None) -> dict[str, list[So
     if path.suffix == ".json":
         return _of_records([load(path)], protocol)
     runs = load_all(folder)
-    for name in (text, recorded_name(text)):
+    for name in (text, recorded(text)):
         named = [run for run in runs if run.name == name]
         if named:
             return _of_records(named, protocol)
