@@ -27,6 +27,7 @@ from strbench.image_bootstrap import intervals
 from strbench.metrics.cleval import CharacterOutcome, CLEval, common_subsequence
 from strbench.metrics.detection import Scene, Verdict
 from strbench.region_scoring import Scored, per_image
+from strbench.stats import wilson_interval
 from strbench.types import Detection, Polygon, Region
 
 READ = CLEval(end_to_end=True)
@@ -113,8 +114,10 @@ def test_sums_below_nothing_are_nothing() -> None:
     scored = Scored(("one",), outcome)
     (row,) = per_image(scored)
     assert (row["recall"], row["precision"], row["hmean"]) == (0.0, 1 / 3, 0.0)
-    spread = intervals(outcome)
-    assert spread.recall == spread.hmean == (0.0, 0.0)
+    regions = [word("a", 0, 0, 50, 20)]
+    two = Scene.of({"one": regions, "two": regions}, {"one": pieces, "two": pieces})
+    spread = intervals(CLEval()(two))
+    assert spread.recall == spread.hmean == wilson_interval(0, 2)
 
 
 def test_tall_words() -> None:

@@ -154,7 +154,7 @@ def test_a_lexicon_that_does_not_fit_is_refused_before_anything_is_asked(
 def test_a_run_cut_short_goes_on(split: Split, tmp_path: Path) -> None:
     output = tmp_path / "out.parquet"
     stops = Finds({0: [HIT]})  # knows no second image
-    with pytest.raises(KeyError):
+    with pytest.raises(StrbenchError, match=r"Finds\.detect on mine_det/test: KeyError: 1 "):
         predict(stops, split, output, key="m", answers=DETECTIONS, batch_size=1)
     assert not output.exists()
     goes_on = Finds({1: [(FAR, None)], 2: [(FAR,)]})
