@@ -43,7 +43,7 @@ def test_the_measured_figures_are_those_of_the_records() -> None:
                     f"{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}",
                 )
             )
-    assert len(cells) == 27
+    assert len(cells) == 36
     assert set(cells) <= figures
 
 
