@@ -15,9 +15,6 @@ from torch import Tensor, distributed, nn
 
 from strbench.errors import DATA, StrbenchError
 from strbench.files import atomic_path, write_atomically
-from strbench.unfinished import CHECKPOINT, LOG
-
-__all__ = ["CHECKPOINT", "LOG", "TENSORBOARD", "Average", "Log", "TrainingState"]
 
 TENSORBOARD = "tensorboard"
 

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from strbench import models, records
-from strbench.checkpoints import CHECKPOINT, LOG, TENSORBOARD
+from strbench.checkpoints import TENSORBOARD
 from strbench.devices import autocast_type, device_name
 from strbench.errors import DATA, PARTIAL, StrbenchError
 from strbench.files import lock
@@ -27,7 +27,7 @@ from strbench.origins import Origin, opened
 from strbench.plans import Plan
 from strbench.scores import Data
 from strbench.train import Ranks, TrainResult, fit, ranks, total_steps
-from strbench.unfinished import STARTED, Unfinished, load_unfinished
+from strbench.unfinished import CHECKPOINT, LOG, STARTED, Unfinished, load_unfinished
 
 
 def execute(

@@ -22,12 +22,13 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from strbench.checkpoints import CHECKPOINT, LOG, Average, Log, TrainingState
+from strbench.checkpoints import Average, Log, TrainingState
 from strbench.devices import autocast_type, is_out_of_memory, peak_memory, training_memory_error
 from strbench.errors import DATA, PARTIAL, StrbenchError
 from strbench.methods import Batch, LoopConfig, Method, View, WordBatch
 from strbench.optim import learning_rate, optimiser
 from strbench.streams import Stream
+from strbench.unfinished import CHECKPOINT, LOG
 
 __all__ = [
     "LoopConfig",

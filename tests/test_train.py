@@ -27,7 +27,7 @@ from test_streams import split_of
 from torch import Tensor, nn
 
 from strbench import models, plans, records, registry, runs
-from strbench.checkpoints import CHECKPOINT, LOG, TrainingState
+from strbench.checkpoints import TrainingState
 from strbench.errors import DATA, DEVICE, PARTIAL, StrbenchError
 from strbench.feeds import WordFeed
 from strbench.methods import LoopConfig, Method, WordBatch
@@ -36,6 +36,7 @@ from strbench.store import find_split, split_directory, write_split
 from strbench.streams import Portion, Stream
 from strbench.train import fit, total_steps
 from strbench.types import Card, Sample
+from strbench.unfinished import CHECKPOINT, LOG
 
 CPU = torch.device("cpu")
 

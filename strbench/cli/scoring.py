@@ -117,7 +117,7 @@ def score(
     from strbench.image_protocols import IMAGE_PROTOCOLS
     from strbench.region_protocols import REGION_PROTOCOLS
 
-    named = signature is None and protocol
+    named = protocol
     if signature is None:
         protocol = chosen_protocol(protocol, data)
     kind = "regions" if protocol in REGION_PROTOCOLS else "words"

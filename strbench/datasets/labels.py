@@ -54,10 +54,10 @@ def read_rows(data: bytes, place: str) -> list[Row]:
     # Not splitlines(): labels may hold U+2028 and its like.
     lines = [(n, line.rstrip("\r")) for n, line in enumerate(text.split("\n"), 1)]
     lines = [(n, line) for n, line in lines if line.strip()]
-    tabbed = sum("\t" in line for _, line in lines) * 2 >= max(len(lines), 1)
     if sum(bool(_ICDAR.match(line)) for _, line in lines) * 2 > len(lines):
         return [_quoted_row(line, n, place) for n, line in lines]
     rows: list[Row] = []
+    tabbed = sum("\t" in line for _, line in lines) * 2 >= max(len(lines), 1)
     commas = not tabbed and bool(lines) and all(_ICDAR_BARE.match(line) for _, line in lines)
     for n, line in lines:
         if tabbed:

@@ -18,7 +18,7 @@ from strbench.report.layout import Column
 from strbench.report.render import MISSING, escape_markdown
 from strbench.report.reported import Figure, load_reported
 from strbench.report.welch import Spread, spread
-from strbench.reproductions import Reproduction, Row, Scale, Step, rows_at, run_name
+from strbench.reproductions import Reproduction, Row, Scale, Step, is_drawn, rows_at, run_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,6 @@ def _is_of(record: Record, sha256: str) -> bool:
 
 
 def _are_drawn(splits: Sequence[str]) -> bool:
-    from strbench.reproductions import is_drawn
-
     return all(is_drawn(split) for split in splits)
 
 
@@ -261,8 +259,6 @@ def _data_notes(chosen: Scale, steps: Sequence[Step]) -> list[str]:
 
 def _drawn(steps: Sequence[Step], records: Iterable[Record]) -> dict[str, list[int]]:
     """Split that strbench draws -> how many samples of it the runs of a plan were trained on."""
-    from strbench.reproductions import is_drawn
-
     names = {step.run for step in steps}
     used = {
         (data.split, data.n)
